@@ -1,0 +1,64 @@
+"""The four sockets: what a source, a backend, a background and a sink must offer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.frame import Alpha, Frame
+
+
+class Source(Protocol):
+    """Frames in presentation order until it ends. Owned by whoever opened it."""
+
+    is_live: bool
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, once."""
+        ...
+
+    def close(self) -> None:
+        """Free the device or file; safe to call twice."""
+        ...
+
+
+class Backend(Protocol):
+    """Runs one exported network on one device."""
+
+    name: str  # engine, version, device and precision, for reports
+    input_hw: tuple[int, int]
+
+    def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call."""
+        ...
+
+    def close(self) -> None:
+        """Free the engine; safe to call twice."""
+        ...
+
+
+class Background(Protocol):
+    """What a frame and its matte become. Blur needs the matte too: the person must not smear."""
+
+    def compose(self, frame: Frame, alpha: Alpha) -> Frame:
+        """The composite of a frame and its own matte of the same size."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds; safe to call twice."""
+        ...
+
+
+class Sink(Protocol):
+    """Takes the composites, in order."""
+
+    def write(self, frame: Frame) -> None:
+        """Take one frame."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was begun; safe to call twice."""
+        ...

@@ -1,0 +1,119 @@
+"""The network: an EfficientNet-Lite encoder, a light decoder, a person's alpha at the input's size.
+
+Shapes in the margin are those of width 1. Every activation is ReLU6 and nothing squeezes or
+excites, so that the network survives 8-bit quantization; upsampling is by the fixed factor 2, so
+that an exported network can be opened at any size whose sides are multiples of 32.
+"""
+
+from typing import NamedTuple
+
+import keras
+from keras import layers
+
+
+class Stage(NamedTuple):
+    """One row of the EfficientNet table (Tan and Le 2019, table 1; Lite: no squeeze-excite)."""
+
+    blocks: int
+    kernel: int
+    stride: int
+    expand: int
+    channels: int
+
+
+# The table's last stage (320 channels) and its classifier are left out: at H/32 the decoder needs
+# a place and a rough shape, not a thousand classes, and the stage is a sixth of the weights.
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+)
+DECODER = (96, 48, 24, 16)  # channels at H/16, H/8, H/4, H/2: pixels quadruple, so width shrinks
+
+Tensor = keras.KerasTensor
+
+
+def build_unet(width: float = 1.0, depth: float = 1.0) -> keras.Model:
+    """Build the network for pictures of any size whose sides are multiples of 32."""
+    image = keras.Input((None, None, 3), name="image")  # (N, H, W, 3), RGB 0–255
+    skips = encoder(layers.Rescaling(1 / 128, offset=-127 / 128)(image), width, depth)
+    x = bottleneck(skips.pop(), width)  # (N, H/32, W/32, 128)
+    x = decoder(x, skips, width)  # (N, H/2, W/2, 16)
+    # Two by two logits from every half-size pixel: full size without a full-size convolution.
+    logits = layers.Conv2DTranspose(1, 2, strides=2, name="logits")(x)  # (N, H, W, 1)
+    alpha = layers.Activation("sigmoid", dtype="float32", name="alpha")(logits)
+    return keras.Model(image, alpha, name="person")
+
+
+def encoder(x: Tensor, width: float, depth: float) -> list[Tensor]:
+    """Five feature maps, at H/2 … H/32, each the last of its size."""
+    x = _conv(x, 32 if width == 1 else _channels(32, width), "stem", kernel=3, strides=2)
+    skips: list[Tensor] = []
+    number = 0
+    for row, stage in enumerate(STAGES):
+        if stage.stride == 2:
+            skips.append(x)  # (N, H/2, W/2, 16), then 24 at H/4, 40 at H/8, 112 at H/16
+        blocks = stage.blocks if row == 0 else max(1, round(stage.blocks * depth))
+        for repeat in range(blocks):
+            strides = stage.stride if repeat == 0 else 1
+            x = _inverted_residual(x, stage, strides, _channels(stage.channels, width), number)
+            number += 1
+    return [*skips, x]  # (N, H/32, W/32, 192)
+
+
+def bottleneck(x: Tensor, width: float) -> Tensor:
+    """Look far around: two 5×5 depthwise steps see most of the picture at H/32."""
+    x = _conv(x, _channels(128, width), "neck")
+    for step in (1, 2):
+        x = layers.Add()([x, _separable(x, x.shape[-1], f"neck{step}", kernel=5)])
+    return x
+
+
+def decoder(x: Tensor, skips: list[Tensor], width: float) -> Tensor:
+    """Climb back to H/2, meeting the encoder's map of each size on the way."""
+    for channels, skip in zip(DECODER, reversed(skips), strict=True):
+        name = f"up{channels}"
+        channels = _channels(channels, width)
+        x = _conv(x, channels, f"{name}_below")  # thin first: upsampling then moves less
+        x = layers.UpSampling2D(2, interpolation="bilinear", name=f"{name}_double")(x)
+        x = layers.Concatenate()([x, _conv(skip, channels, f"{name}_skip")])
+        x = _separable(x, channels, f"{name}_mix")
+    return x
+
+
+def _inverted_residual(x: Tensor, stage: Stage, strides: int, channels: int, number: int) -> Tensor:
+    name, before, inside = f"block{number}", x, x.shape[-1] * stage.expand
+    if stage.expand > 1:
+        x = _conv(x, inside, f"{name}_expand")
+    x = layers.DepthwiseConv2D(
+        stage.kernel, strides, padding="same", use_bias=False, name=f"{name}_depthwise_conv"
+    )(x)
+    x = _norm(x, f"{name}_depthwise", relu=True)
+    x = _conv(x, channels, f"{name}_project", relu=False)
+    return layers.Add()([before, x]) if strides == 1 and before.shape[-1] == channels else x
+
+
+def _separable(x: Tensor, channels: int, name: str, *, kernel: int = 3) -> Tensor:
+    x = layers.DepthwiseConv2D(kernel, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
+    return _conv(_norm(x, f"{name}_depthwise", relu=True), channels, name)
+
+
+def _conv(x: Tensor, channels: int, name: str, *, kernel: int = 1, strides: int = 1, relu=True):
+    conv = layers.Conv2D(
+        channels, kernel, strides, padding="same", use_bias=False, name=f"{name}_conv"
+    )
+    return _norm(conv(x), name, relu=relu)
+
+
+def _norm(x: Tensor, name: str, *, relu: bool) -> Tensor:
+    x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}_norm")(x)
+    return layers.ReLU(6.0, name=f"{name}_relu")(x) if relu else x
+
+
+def _channels(channels: int, width: float) -> int:
+    """Scale to a multiple of 8 (what vector units like), never losing more than a tenth."""
+    scaled = max(8, int(channels * width + 4) // 8 * 8)
+    return scaled + 8 if scaled < 0.9 * channels * width else scaled
