@@ -23,7 +23,7 @@ from stream.frame import (
 Rgb = NDArray[np.float32]  # (H, W, 3), R'G'B' 0-1
 
 # Luma weights (Kr, Kb), ITU-T H.273 table 4.
-_LUMA_WEIGHTS = {
+_LUMA_WEIGHTS: dict[int, tuple[float, float]] = {
     Matrix.BT709: (0.2126, 0.0722),
     Matrix.FCC: (0.30, 0.11),
     Matrix.BT470BG: (0.299, 0.114),
@@ -77,10 +77,14 @@ def _coding(tags: ColorTags, layout: Layout) -> tuple[NDArray[np.float32], NDArr
     top = float((1 << layout.depth) - 1)
     if layout.family == "rgb":
         return np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]], np.float32) * top, np.zeros(3, "f4")
-    kr, kb = _LUMA_WEIGHTS.get(Matrix(tags.matrix), _LUMA_WEIGHTS[Matrix.BT709])
+    kr, kb = _LUMA_WEIGHTS.get(tags.matrix, _LUMA_WEIGHTS[Matrix.BT709])
     luma = np.array([kr, 1 - kr - kb, kb])
     rows = np.stack(
-        [luma, (np.array([0, 0, 1]) - luma) / (2 - 2 * kb), (np.array([1, 0, 0]) - luma) / (2 - 2 * kr)]
+        [
+            luma,
+            (np.array([0, 0, 1]) - luma) / (2 - 2 * kb),
+            (np.array([1, 0, 0]) - luma) / (2 - 2 * kr),
+        ]
     )
     unit = 1 << (layout.depth - 8)
     half = 128.0 * unit

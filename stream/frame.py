@@ -141,6 +141,8 @@ class Frame:
         """Presentation time, for display and for choosing a background's frame."""
         return float(self.pts * self.time_base)
 
-    def with_planes(self, planes: tuple[Plane, ...], format: str | None = None) -> Frame:
+    def with_planes(
+        self, planes: tuple[Plane, ...], format: str | None = None, color: ColorTags | None = None
+    ) -> Frame:
         """The same moment with other planes."""
-        return replace(self, planes=planes, format=format or self.format)
+        return replace(self, planes=planes, format=format or self.format, color=color or self.color)

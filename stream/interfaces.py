@@ -29,7 +29,10 @@ class Backend(Protocol):
     """Runs one exported network on one device."""
 
     name: str  # engine, version, device and precision, for reports
-    input_hw: tuple[int, int]
+
+    def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
+        """The input size (H, W) that suits frames shown at this size, made ready to run."""
+        ...
 
     def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call."""

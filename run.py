@@ -1,0 +1,125 @@
+"""Replaces the background of people in clips and pictures.
+
+python run.py video talk.mp4 talk-blurred.mp4
+python run.py video talk.mp4 talk.webm --background transparent
+python run.py image portrait.jpg portrait.png --background '#00b140'
+python run.py doctor
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+from export import ExportError
+from stream import StreamError
+from stream.config import ImageConfig, VideoConfig
+from train import TrainError
+
+if TYPE_CHECKING:
+    from stream.report import Report
+
+app = App(name="run.py", help=__doc__, default_parameter=Parameter(negative=()))
+
+
+@app.command
+def video(config: Annotated[VideoConfig, Parameter(name="*")]) -> int:
+    """Replace the background of a recorded clip; sound, timing and colors stay."""
+    from stream.main import video
+
+    with _progress("frames") as on_progress:
+        report = video(config, on_progress)
+    return _close(report)
+
+
+@app.command
+def image(config: Annotated[ImageConfig, Parameter(name="*")]) -> int:
+    """Replace the background of pictures."""
+    from stream.main import image
+
+    with _progress("pictures") as on_progress:
+        report = image(config, on_progress)
+    return _close(report)
+
+
+@contextmanager
+def _progress(unit: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on a terminal, else a line every ten seconds; on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn
+
+    if not sys.stderr.isatty():
+        yield _Lines(unit)
+        return
+    rate = TextColumn("{task.fields[fps]:.1f} fps")
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit), rate, TimeRemainingColumn())
+    began = time.monotonic()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(unit, total=None, fps=0.0)
+
+        def show(done: int, total: int | None) -> None:
+            fps = done / (time.monotonic() - began)
+            bar.update(task, completed=done, total=total, fps=fps)
+
+        yield show
+
+
+class _Lines:
+    """Progress as plain lines, for logs."""
+
+    EVERY_S = 10.0
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._began = self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if now - self._said < self.EVERY_S:
+            return
+        self._said = now
+        fps = done / (now - self._began)
+        left = f" of {total}, {max(0, total - done) / fps:.0f} s left" if total else ""
+        print(f"{done}{left} {self._unit}, {fps:.1f} fps", file=sys.stderr, flush=True)
+
+
+def _close(report: Report) -> int:
+    """Print the closing report; 1 if the input was damaged."""
+    print(*report.lines(), sep="\n")
+    for loss in report.losses:
+        print(f"run.py: the input is damaged: {loss}", file=sys.stderr)
+    return 1 if report.losses else 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. 0 done, 1 failed with a message, 2 wrong usage, 130 interrupted."""
+    _end_on_signals()
+    try:
+        return app(argv, exit_on_error=False, print_error=False, result_action="return_value") or 0
+    except CycloptsError as error:
+        print(f"run.py: {error} (run.py COMMAND --help shows what there is)", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print(f"run.py: {interrupt or 'interrupted'}", file=sys.stderr)
+        return 130
+    except (StreamError, TrainError, ExportError) as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        return 1
+
+
+def _end_on_signals() -> None:
+    """Ctrl-C and SIGTERM end a command cleanly, also one that a script started with &, which
+    would ignore Ctrl-C from birth."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

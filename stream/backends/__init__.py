@@ -1,0 +1,14 @@
+"""Engines that run the exported network, one a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stream.interfaces import Backend
+
+
+def open_backend(network: Path) -> Backend:
+    """The engine that runs this network."""
+    from stream.backends.ov import OpenVino
+
+    return OpenVino(network)

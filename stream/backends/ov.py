@@ -1,0 +1,70 @@
+"""OpenVINO: the engine for processors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from stream import StreamError
+from stream.letterbox import STRIDE, input_hw_for
+
+_SHAPES_KEPT = 8  # a folder of pictures has few shapes; each compiled one takes some 50 MB
+
+
+class OpenVino:
+    """Runs an ONNX network on the processor, compiled once for each shape of frames."""
+
+    def __init__(self, network: Path) -> None:
+        if not network.is_file():
+            raise StreamError(f"cannot find the network {network}: is it a file of models/?")
+        self._network = network
+        self._core = openvino.Core()
+        try:
+            self._model = self._core.read_model(network)
+            self._own_hw = tuple(self._model.input("image").shape)[1:3]
+        except RuntimeError as error:
+            raise self._refused(error) from error
+        self._requests: dict[tuple[int, int], openvino.InferRequest] = {}
+        version = openvino.get_version().split("-")[0]
+        processor = self._core.get_property("CPU", "FULL_DEVICE_NAME")
+        self.name = f"OpenVINO {version}, fp32, {processor.strip()}"
+
+    def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
+        """The input size for frames shown at this size, compiled and ready."""
+        h, w = self._own_hw
+        input_hw = self._own_hw
+        if h % STRIDE == w % STRIDE == 0:
+            input_hw = input_hw_for(display_hw, h * w)
+        if input_hw not in self._requests:
+            if len(self._requests) == _SHAPES_KEPT:
+                self._requests.clear()
+            self._requests[input_hw] = self._compiled(input_hw)
+        return input_hw
+
+    def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call."""
+        request = self._requests[image.shape[1:3]]
+        request.set_input_tensor(openvino.Tensor(image, shared_memory=True))
+        request.infer()
+        return request.get_output_tensor().data
+
+    def close(self) -> None:
+        """Free the engine; safe to call twice."""
+        self._requests.clear()
+
+    def _compiled(self, input_hw: tuple[int, int]) -> openvino.InferRequest:
+        # Left alone, OpenVINO picks bf16 on processors where it is slower than f32.
+        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        try:
+            self._model.reshape({"image": [1, *input_hw, 3]})
+            return self._core.compile_model(self._model, "CPU", hints).create_infer_request()
+        except RuntimeError as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: RuntimeError) -> StreamError:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        words = lines[-1] if lines else type(error).__name__
+        return StreamError(f"cannot run the network {self._network}: {words}")

@@ -1,0 +1,86 @@
+"""Every choice the app offers, with its default."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from stream import StreamError
+
+CodecName = Literal["h264", "h265", "vp9", "av1", "prores", "ffv1"]
+
+DEFAULT_NETWORK = Path(__file__).parent.parent / "models" / "person.onnx"
+DEFAULT_BACKGROUND = "blur"
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """A recorded clip in, the same clip with another background out."""
+
+    input: str
+    """The clip: a file, a URL that FFmpeg opens, or a folder of pictures."""
+
+    output: Path
+    """The clip to write (.mp4 .mkv .mov .webm .avi), or a folder (no extension) for PNG pictures."""
+
+    _: KW_ONLY
+
+    background: str = DEFAULT_BACKGROUND
+    """blur, blur:STRENGTH (pixels at 720 lines), a color (#00b140, green), a picture, a clip,
+    transparent, matte (the alpha as gray) or none."""
+
+    codec: CodecName | None = None
+    """Video codec; by default H.264 (VP9 in .webm; ProRes 4444 in .mov for transparent)."""
+
+    quality: int | None = None
+    """Constant quality of the codec (CRF), lower is better: 18 for h264 by default."""
+
+    fps: Fraction = Fraction(30)
+    """Frames per second at which a folder of pictures is played."""
+
+    network: Path = DEFAULT_NETWORK
+    """The segmentation network, an ONNX file."""
+
+    force: bool = False
+    """Replace an OUTPUT that exists."""
+
+    def __post_init__(self) -> None:
+        """Reject what cannot work, before anything is opened."""
+        if self.fps <= 0:
+            raise StreamError(f"cannot play pictures at {self.fps} fps: give a rate above 0")
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """Pictures in, the same pictures with another background out."""
+
+    paths: tuple[Path, ...]
+    """Pictures or folders of them, and last the picture or folder to write."""
+
+    _: KW_ONLY
+
+    background: str = DEFAULT_BACKGROUND
+    """As for video: blur, blur:STRENGTH, a color, a picture, transparent, matte or none."""
+
+    network: Path = DEFAULT_NETWORK
+    """The segmentation network, an ONNX file."""
+
+    force: bool = False
+    """Replace pictures that exist."""
+
+    def __post_init__(self) -> None:
+        """Reject what cannot work, before anything is opened."""
+        if len(self.paths) < 2:
+            raise StreamError("cannot tell INPUT from OUTPUT: give at least one of each")
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Pictures, or folders of them."""
+        return self.paths[:-1]
+
+    @property
+    def output(self) -> Path:
+        """The picture to write, or a folder."""
+        return self.paths[-1]

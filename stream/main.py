@@ -1,0 +1,163 @@
+"""video(config), image(config): the only file that knows the concrete parts."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from stream import StreamError
+from stream.backends import open_backend
+from stream.backgrounds import open_background
+from stream.config import ImageConfig, VideoConfig
+from stream.interfaces import Background
+from stream.matte import MatteRefiner
+from stream.overlap import ReadAhead, WriteBehind
+from stream.pipeline import StageClock, run
+from stream.report import Report
+from stream.segmenter import Segmenter
+from stream.sinks.clip import ClipWriter
+from stream.sinks.codecs import codec_for
+from stream.sinks.pictures import PictureFolder, write_picture
+from stream.sources.pictures import Pictures, pictures_in, read_picture
+from stream.sources.video_file import VideoFile
+from stream.staging import staged
+
+_QUEUE_FRAMES = 4  # enough to even out frames of uneven cost; 200 MB at 8K
+
+OnProgress = Callable[[int, int | None], None]  # (frames done, frames expected if known)
+
+
+def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: None) -> Report:
+    """Replace the background of a clip; the output is whole or not there.
+
+    Raises StreamError, or Interrupted after Ctrl-C, when what was done lies beside the output.
+    """
+    began = time.monotonic()
+    _check_not_input(config)
+    is_folder = config.output.is_dir() or not config.output.suffix
+    clock = StageClock()
+    with ExitStack() as stack:
+        opened = partial(_opened, stack)
+        background = opened(open_background(config.background))
+        source = opened(_open_source(config))
+        backend = opened(open_backend(config.network))
+        place = stack.enter_context(staged(config.output, config.force, is_folder))
+        sink = _open_sink(config, place, background, source)
+        frames = run(
+            opened(ReadAhead(source, _QUEUE_FRAMES)),
+            Segmenter(backend),
+            MatteRefiner(),
+            background,
+            opened(WriteBehind(sink, _QUEUE_FRAMES)),
+            clock,
+            lambda done: on_progress(done, source.frames_expected),
+        )
+    return Report(
+        frames=frames,
+        seconds=time.monotonic() - began,
+        engine=backend.name,
+        output=str(config.output),
+        stages_ms=clock.percentiles_ms(50, 95),
+        notes=source.notes + sink.notes,
+        losses=source.losses,
+    )
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+_Part = TypeVar("_Part", bound=_Closable)
+
+
+def _opened(stack: ExitStack, part: _Part) -> _Part:
+    return stack.enter_context(closing(part))
+
+
+def _check_not_input(config: VideoConfig) -> None:
+    if (
+        config.output.exists()
+        and Path(config.input).exists()
+        and config.output.samefile(config.input)
+    ):
+        raise StreamError(f"cannot write {config.output} over itself: give OUTPUT another name")
+
+
+def _open_source(config: VideoConfig) -> VideoFile | Pictures:
+    if Path(config.input).is_dir():
+        return Pictures(Path(config.input), config.fps)
+    return VideoFile(config.input, carry=True)
+
+
+def _open_sink(
+    config: VideoConfig, place: Path, background: Background, source: VideoFile | Pictures
+) -> ClipWriter | PictureFolder:
+    """A sink for frames like the first composite."""
+    if place.is_dir():
+        return PictureFolder(place, shown=config.output)
+    like = background.compose(source.first, np.zeros(source.first.size_hw, np.float32))
+    return ClipWriter(
+        place,
+        like,
+        codec_for(config.output, config.codec, like.layout.has_alpha),
+        shown=config.output,
+        rate=source.rate,
+        quality=config.quality,
+        carried=source.carried,
+    )
+
+
+def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: None) -> Report:
+    """Replace the background of pictures, each written whole or not at all."""
+    began = time.monotonic()
+    pairs = _pairs(config)
+    done = 0
+    with ExitStack() as stack:
+        background = _opened(stack, open_background(config.background))
+        backend = _opened(stack, open_backend(config.network))
+        segmenter, matte = Segmenter(backend), MatteRefiner()
+        for source, target in pairs:
+            picture = read_picture(source)
+            alpha = matte.refine(segmenter.segment(picture.frame), picture.frame)
+            composite = background.compose(picture.frame, alpha)
+            with staged(target, config.force, is_folder=False) as place:
+                write_picture(place, composite, picture.icc_profile)
+            done += 1
+            on_progress(done, len(pairs))
+    return Report(done, time.monotonic() - began, backend.name, str(config.output))
+
+
+def _pairs(config: ImageConfig) -> list[tuple[Path, Path]]:
+    """Every picture with the file that it becomes. Raises StreamError before anything is made."""
+    sources = [
+        path
+        for entry in config.inputs
+        for path in (pictures_in(entry) if entry.is_dir() else [entry])
+    ]
+    output = config.output
+    if len(sources) == 1 and output.suffix and not output.is_dir():
+        pairs = [(sources[0], output)]
+    elif output.suffix and not output.is_dir():
+        raise StreamError(
+            f"cannot put {len(sources)} pictures into {output}: give a folder as OUTPUT"
+        )
+    else:
+        pairs = [(source, output / f"{source.stem}.png") for source in sources]
+    twice = [
+        target for target, times in Counter(target for _, target in pairs).items() if times > 1
+    ]
+    if twice:
+        raise StreamError(f"cannot write {twice[0]} twice: two inputs have that name; rename one")
+    for source, target in pairs:
+        if target.exists() and target.samefile(source):
+            raise StreamError(f"cannot write {target} over itself: give another OUTPUT")
+        if target.exists() and not config.force:
+            raise StreamError(f"cannot write {target}: it exists; --force replaces it")
+    return pairs

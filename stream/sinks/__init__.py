@@ -1,0 +1,1 @@
+"""Where composites go, one kind a file."""

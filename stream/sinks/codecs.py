@@ -1,0 +1,85 @@
+"""Which encoder stands behind a codec's name, and which container takes what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from stream import StreamError
+from stream.config import CodecName
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """An encoder of FFmpeg's and how we drive it."""
+
+    encoder: str
+    canonical: str  # the name that containers know it by
+    quality: int | None  # constant-quality value by default; None: the encoder has no such scale
+    worst_quality: int
+    options: dict[str, str]
+    needs_even: bool = False  # refuses odd sizes where chroma is subsampled
+    tag: str = ""  # the name in MP4 where players insist on one
+
+    def options_at(self, quality: int | None) -> dict[str, str]:
+        """The encoder's options for a quality (None: the default). Raises StreamError."""
+        if self.quality is None and quality is not None:
+            raise StreamError(
+                f"cannot set a quality for {self.canonical}: it keeps its own; leave --quality out"
+            )
+        if quality is not None and not 0 <= quality <= self.worst_quality:
+            raise StreamError(
+                f"cannot encode {self.canonical} at quality {quality}: give 0 (best) to "
+                f"{self.worst_quality}; {self.quality} is the default"
+            )
+        wanted = self.quality if quality is None else quality
+        return self.options if wanted is None else {**self.options, "crf": str(wanted)}
+
+
+CODECS: dict[CodecName, Codec] = {
+    "h264": Codec("libx264", "h264", 18, 51, {}, needs_even=True),
+    "h265": Codec("libx265", "hevc", 20, 51, {"x265-params": "log-level=error"}, True, "hvc1"),
+    "vp9": Codec("libvpx-vp9", "vp9", 26, 63, {"b": "0", "row-mt": "1", "cpu-used": "4"}),
+    "av1": Codec("libsvtav1", "av1", 26, 63, {"preset": "8"}, needs_even=True),
+    "prores": Codec("prores_ks", "prores", None, 0, {"vendor": "apl0"}),
+    "ffv1": Codec("ffv1", "ffv1", None, 0, {}),
+}
+
+_BY_SUFFIX: dict[str, CodecName] = {
+    ".mp4": "h264",
+    ".m4v": "h264",
+    ".mkv": "h264",
+    ".mov": "h264",
+    ".avi": "h264",
+    ".webm": "vp9",
+}
+_ALPHA_BY_SUFFIX: dict[str, CodecName] = {".mov": "prores", ".webm": "vp9"}
+
+
+def codec_for(path: Path, asked: CodecName | None, with_alpha: bool) -> Codec:
+    """The codec for a file of this name; raises StreamError where the container cannot hold it."""
+    suffix = path.suffix.lower()
+    if suffix not in _BY_SUFFIX:
+        raise StreamError(
+            f"cannot write {path}: files of kind {suffix} are not offered; end the name with "
+            f"{', '.join(_BY_SUFFIX)}, or with none for a folder of pictures"
+        )
+    table = _ALPHA_BY_SUFFIX if with_alpha else _BY_SUFFIX
+    if with_alpha and table.get(suffix, "") != (asked or table.get(suffix)):
+        raise StreamError(
+            f"cannot keep transparency in {path}{f' with {asked}' if asked else ''}: give a .mov "
+            "(ProRes 4444), a .webm (VP9 with alpha) or a folder (PNG)"
+        )
+    return CODECS[asked or table[suffix]]
+
+
+def check_held(path: Path, codec: Codec, container: av.container.OutputContainer) -> None:
+    """Raise StreamError, naming what fits, where a container cannot hold a codec."""
+    takes = container.supported_codecs
+    if codec.canonical not in takes:
+        fitting = ", ".join(name for name, each in CODECS.items() if each.canonical in takes)
+        raise StreamError(
+            f"cannot put {codec.canonical} into {path}: {path.suffix} takes {fitting}"
+        )

@@ -1,0 +1,132 @@
+"""Passages: a clip's sound, subtitles and cover into the new container, copied where it can be."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import av
+
+from stream.carried import Carried
+
+_COVER = av.stream.Disposition.attached_pic
+
+
+class Passage(Protocol):
+    """The way of one stream's packets."""
+
+    def take(self, packet: av.Packet) -> None:
+        """Pass one packet on."""
+        ...
+
+    def finish(self) -> None:
+        """Pass on what is held back."""
+        ...
+
+
+class Copied:
+    """Packets go over bit for bit."""
+
+    def __init__(self, container: av.container.OutputContainer, source: av.stream.Stream) -> None:
+        self._container = container
+        self._stream = container.add_stream_from_template(source, opaque=True)
+        _dress(self._stream, source)
+
+    def take(self, packet: av.Packet) -> None:
+        """Pass one packet on."""
+        packet.stream = self._stream
+        self._container.mux(packet)
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
+class Reencoded:
+    """Sound that the container does not take, decoded and encoded again."""
+
+    def __init__(
+        self, container: av.container.OutputContainer, source: av.audio.AudioStream, codec: str
+    ) -> None:
+        rate = (
+            48_000 if "opus" in codec else source.codec_context.sample_rate
+        )  # Opus knows no other
+        self._container = container
+        self._stream = container.add_stream(codec, rate, layout=source.codec_context.layout)
+        _dress(self._stream, source)
+        self._stream.codec_context.open()
+        self._resampler = av.AudioResampler(
+            self._stream.format,
+            self._stream.layout,
+            rate,
+            frame_size=self._stream.codec_context.frame_size,
+        )
+
+    def take(self, packet: av.Packet) -> None:
+        """Pass on what the packet sounds like; one that does not decode is silence."""
+        try:
+            decoded = packet.decode()
+        except av.error.InvalidDataError:
+            return
+        for frame in decoded:
+            self._encode(frame)
+
+    def finish(self) -> None:
+        """Pass on what resampler and encoder hold back."""
+        self._encode(None)
+        self._container.mux(self._stream.encode(None))
+
+    def _encode(self, frame: av.AudioFrame | None) -> None:
+        for resampled in self._resampler.resample(frame):
+            self._container.mux(self._stream.encode(resampled))
+
+
+def open_passages(
+    carried: Carried, container: av.container.OutputContainer, notes: list[str]
+) -> dict[int, Passage]:
+    """A passage for every stream that can travel, by its index; `notes` says what becomes of each."""
+    passages: dict[int, Passage] = {}
+    for source in carried.streams:
+        name = _name(source)
+        if source.type == "attachment":
+            said = _attach(source, container)
+        elif _is_taken(source, container):
+            passages[source.index] = Copied(container, source)
+            said = "copied"
+        elif source.type == "audio" and source.codec_context is not None:
+            codec = "libopus" if container.format.name == "webm" else "aac"
+            passages[source.index] = Reencoded(container, source, codec)
+            said = f"re-encoded to {codec.removeprefix('lib')}: the container does not take it"
+        else:
+            said = "left behind: the container does not take it"
+        notes.append(f"{name}: {said}")
+    return passages
+
+
+def _is_taken(source: av.stream.Stream, container: av.container.OutputContainer) -> bool:
+    if source.type == "video":
+        is_cover = bool(source.disposition & _COVER)
+        return is_cover and container.format.name in ("mp4", "mov", "matroska")
+    if source.codec_context is None or source.type not in ("audio", "subtitle"):
+        return False
+    return source.codec_context.codec.canonical_name in container.supported_codecs
+
+
+def _attach(source: av.stream.AttachmentStream, container: av.container.OutputContainer) -> str:
+    if container.format.name != "matroska":
+        return "left behind: only Matroska holds attachments"
+    name = source.metadata.get("filename", "attachment")
+    container.add_attachment(name, source.mimetype or "application/octet-stream", source.data)
+    return "copied"
+
+
+def _dress(stream: av.stream.Stream, source: av.stream.Stream) -> None:
+    """Language, title, default and forced flags."""
+    stream.metadata.update(source.metadata)
+    stream.disposition = source.disposition
+
+
+def _name(source: av.stream.Stream) -> str:
+    kind = "cover art" if source.disposition & _COVER else source.type
+    codec = source.codec_context.codec.canonical_name if source.codec_context else ""
+    language = source.language if source.language not in (None, "und") else ""
+    inside = ", ".join(part for part in (codec, language) if part)
+    return f"{kind} {source.index} ({inside})" if inside else f"{kind} {source.index}"

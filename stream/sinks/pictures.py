@@ -1,0 +1,79 @@
+"""Picture files: a folder of numbered PNGs from a clip, and single pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from stream import StreamError
+from stream.convert import converted
+from stream.frame import SRGB, Frame
+from stream.reasons import reason
+
+_WITH_ALPHA = {".png", ".webp", ".tif", ".tiff"}
+_OPTIONS: dict[str, dict[str, object]] = {
+    ".jpg": {"quality": 95, "subsampling": 0},
+    ".jpeg": {"quality": 95, "subsampling": 0},
+    ".webp": {"lossless": True},
+}
+_RGB_ORDER = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
+
+
+class PictureFolder:
+    """Writes each frame as a PNG, 000001.png first; 16 bits a value where the clip has more than 8."""
+
+    def __init__(self, folder: Path, *, shown: Path) -> None:
+        self.notes: list[str] = []
+        self._folder, self._shown = folder, shown
+        self._written = 0
+
+    def write(self, frame: Frame) -> None:
+        """Write the next picture."""
+        self._written += 1
+        path = self._folder / f"{self._written:06}.png"
+        try:
+            path.write_bytes(png_of(frame))
+        except OSError as error:
+            raise StreamError(f"cannot write {self._shown / path.name}: {reason(error)}") from error
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def write_picture(path: Path, frame: Frame, icc_profile: bytes | None) -> None:
+    """Write one picture, in the kind that the name's ending says. Raises StreamError."""
+    bgr = bgr_of(frame)
+    channels = 1 if bgr.ndim == 2 else bgr.shape[2]
+    if channels == 4 and path.suffix.lower() not in _WITH_ALPHA:
+        raise StreamError(
+            f"cannot keep transparency in a {path.suffix} file: give one of "
+            f"{', '.join(sorted(_WITH_ALPHA))}"
+        )
+    rgb = bgr if channels == 1 else cv2.cvtColor(bgr, _RGB_ORDER[channels])
+    profile = icc_profile if channels > 1 else None
+    try:
+        Image.fromarray(rgb).save(
+            path, icc_profile=profile, **_OPTIONS.get(path.suffix.lower(), {})
+        )
+    except (OSError, ValueError) as error:
+        raise StreamError(f"cannot write {path}: {reason(error)}") from error
+
+
+def png_of(frame: Frame) -> bytes:
+    """A frame as a PNG: RGB or, where it carries alpha, RGBA; gray stays 8-bit gray."""
+    _, encoded = cv2.imencode(".png", bgr_of(frame))
+    return encoded.tobytes()
+
+
+def bgr_of(frame: Frame) -> np.ndarray:
+    """(H, W), (H, W, 3) or (H, W, 4) in OpenCV's channel order, 8 or 16 bits."""
+    layout = frame.layout
+    if layout.family == "gray":
+        return frame.planes[0]
+    format = ("gbrap" if layout.has_alpha else "gbrp") + ("16le" if layout.depth > 8 else "")
+    rgb = converted(frame, format, SRGB)
+    green, blue, red, *alpha = rgb.planes
+    return cv2.merge([blue, green, red, *alpha])

@@ -1,0 +1,105 @@
+"""Pictures: still pictures as frames, one by one or as a clip."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from stream import StreamError
+from stream.frame import SRGB, Frame
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A still picture as a frame, and the color profile that its values are meant in."""
+
+    frame: Frame
+    icc_profile: bytes | None
+
+
+def read_picture(path: Path, pts: int = 0, time_base: Fraction = Fraction(1)) -> Picture:
+    """A picture, upright, as planar RGB; its alpha, if any, is dropped.
+
+    Raises StreamError naming the file where it is no whole picture.
+    """
+    try:
+        with Image.open(path) as opened:
+            profile = opened.info.get("icc_profile") if opened.mode in ("RGB", "RGBA") else None
+            rgb = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))  # (H, W, 3)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise StreamError(
+            f"cannot read picture {path} ({_cause(error)}): give a whole PNG, JPEG or WebP file"
+        ) from error
+    red, green, blue = cv2.split(rgb)
+    frame = Frame((green, blue, red), "gbrp", SRGB, pts, time_base, time.monotonic_ns())
+    return Picture(frame, profile)
+
+
+def _cause(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).split(" '")[0]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder in natural order: 2 comes before 10. Raises StreamError if none."""
+    found = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES]
+    if not found:
+        raise StreamError(
+            f"cannot find a picture in {folder}: put {', '.join(sorted(_SUFFIXES))} files there"
+        )
+    return sorted(found, key=_natural)
+
+
+def _natural(path: Path) -> list[tuple[bool, int, str]]:
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+class Pictures:
+    """A folder of pictures played as a clip; those of another size are scaled to the first's."""
+
+    is_live = False
+    carried = None
+
+    def __init__(self, folder: Path, rate: Fraction) -> None:
+        self.losses: list[str] = []
+        self.notes: list[str] = []
+        self.rate = rate
+        self._paths = pictures_in(folder)
+        self.first = self._read(0)
+
+    @property
+    def frames_expected(self) -> int:
+        """How many frames there should be."""
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, once; a broken picture is left out and said."""
+        for number, path in enumerate(self._paths):
+            try:
+                yield self._read(number)
+            except StreamError as error:
+                self.losses.append(str(error))
+
+    def _read(self, number: int) -> Frame:
+        frame = read_picture(self._paths[number], number, 1 / self.rate).frame
+        if number == 0 or frame.size_hw == self.first.size_hw:
+            return frame
+        if not self.notes:
+            self.notes.append("the pictures' size changes: scaled to the first")
+        h, w = self.first.size_hw
+        return frame.with_planes(
+            tuple(cv2.resize(plane, (w, h), interpolation=cv2.INTER_AREA) for plane in frame.planes)
+        )
+
+    def close(self) -> None:
+        """Nothing is held."""

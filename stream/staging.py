@@ -1,0 +1,107 @@
+"""Staging: a result is written beside its place and moved there when it is whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from stream import StreamError
+from stream.reasons import reason
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with a message that says where what was done lies."""
+
+
+@contextmanager
+def staged(output: Path, force: bool, is_folder: bool) -> Iterator[Path]:
+    """A place to write `output` at, on the same disk.
+
+    When the block ends well it is moved to `output`; on Ctrl-C what is there is kept beside it
+    under a name that says partial, and Interrupted is raised; on any error it is removed.
+    """
+    _check_place(output, force, is_folder)
+    try:
+        output.parent.mkdir(parents=is_folder, exist_ok=True)
+        place = _unused(output, ".writing")
+        if is_folder:
+            place.mkdir()
+    except OSError as error:
+        raise StreamError(f"cannot write {output}: {reason(error)}") from error
+    try:
+        yield place
+    except KeyboardInterrupt:
+        raise Interrupted(_keep(place, output)) from None
+    except BaseException:
+        _remove(place)
+        raise
+    try:
+        _move(place, output)
+    except OSError as error:
+        raise StreamError(f"cannot put {place} at {output}: {reason(error)}") from error
+
+
+def _check_place(output: Path, force: bool, is_folder: bool) -> None:
+    if is_folder:
+        taken = next(_numbered(output), None) if output.is_dir() else None
+        if taken is not None and not force:
+            raise StreamError(
+                f"cannot write into {output}: it holds pictures already ({taken.name}); give "
+                "another folder, or --force to replace them"
+            )
+        if output.exists() and not output.is_dir():
+            raise StreamError(f"cannot make the folder {output}: a file has that name")
+        return
+    if not output.parent.is_dir():
+        raise StreamError(
+            f"cannot write {output}: there is no folder {output.parent}; make it first"
+        )
+    if output.exists() and not force:
+        raise StreamError(
+            f"cannot write {output}: it exists; give another name, or --force to replace it"
+        )
+
+
+def _unused(output: Path, mark: str) -> Path:
+    """A name beside `output`, of the same ending, that nothing has."""
+    for number in count(1):
+        tail = mark if number == 1 else f"{mark}-{number}"
+        path = output.with_name(f"{output.stem}{tail}{output.suffix}")
+        if not path.exists():
+            return path
+    raise AssertionError
+
+
+def _keep(place: Path, output: Path) -> str:
+    """Move what was made to its partial name; say so."""
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        _remove(place)
+        return "interrupted before the first frame: nothing was written"
+    partial = _unused(output, ".partial")
+    place.rename(partial)
+    return f"interrupted: what was done is kept in {partial}"
+
+
+def _move(place: Path, output: Path) -> None:
+    if not place.is_dir() or not output.is_dir():
+        place.replace(output)
+        return
+    for old in list(_numbered(output)):  # else a shorter clip would keep the longer one's tail
+        old.unlink()
+    for picture in place.iterdir():
+        picture.replace(output / picture.name)
+    place.rmdir()
+
+
+def _numbered(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.glob("*.png")) if path.stem.isdigit())
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)

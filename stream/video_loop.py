@@ -1,0 +1,85 @@
+"""VideoLoop: a clip as background, at its own rate, over and over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from stream.av_frames import picture_of, planes_in, reformatted
+from stream.backgrounds import cover_hw
+from stream.color import planes_of
+from stream.compose import composite
+from stream.frame import SRGB, Alpha, Frame, Plane
+from stream.sources.video_file import VideoFile
+
+
+class VideoLoop:
+    """Shows, behind each frame, the clip's frame of the same time since the start."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._clip = VideoFile(path)
+        self._moments = self._endless()
+        self._ends_s, self._shown = next(self._moments)
+        self._began_s: float | None = None
+        self._planes: tuple[Plane, ...] = ()
+        self._made_from: tuple[object, ...] | None = None
+
+    def compose(self, frame: Frame, alpha: Alpha) -> Frame:
+        """The person over the clip's frame of this moment."""
+        if self._began_s is None:
+            self._began_s = frame.seconds
+        while self._ends_s <= frame.seconds - self._began_s:
+            self._ends_s, self._shown = next(self._moments)
+        made_from = (self._shown, frame.size_hw, frame.format, frame.color, frame.pixel_aspect)
+        if self._made_from != made_from:
+            self._planes, self._made_from = fitted(self._shown, frame), made_from
+        return composite(frame, self._planes, alpha)
+
+    def close(self) -> None:
+        """Close the clip; safe to call twice."""
+        self._clip.close()
+
+    def _endless(self) -> Iterator[tuple[float, Frame]]:
+        """(when it ends, in seconds since the start, frame), the clip again and again."""
+        began_s = 0.0
+        while True:
+            first_s = shown_s = self._clip.first.seconds
+            waiting: Frame | None = None
+            for shown in self._clip:
+                shown_s = shown.seconds
+                if waiting is not None:
+                    yield began_s + shown_s - first_s, waiting
+                waiting = shown
+            began_s += shown_s - first_s + float(1 / self._clip.rate)
+            yield began_s, waiting or self._clip.first
+            self._clip.close()
+            self._clip = VideoFile(self._path)
+
+
+def fitted(shown: Frame, frame: Frame) -> tuple[Plane, ...]:
+    """The planes of `shown` in the format of `frame`, scaled to cover it, cropped to its size."""
+    h, w = cover_hw((shown.size_hw[0], round(shown.size_hw[1] * shown.pixel_aspect)), frame)
+    picture = picture_of(shown)
+    if shown.color.is_hdr or frame.color.is_hdr:
+        return _fitted_in_light(shown, frame, (h, w))
+    scaled = planes_in(reformatted(picture, frame.format, (h, w), frame.color))
+    return tuple(
+        _middle(plane, hw)
+        for plane, hw in zip(scaled, frame.layout.plane_hws(frame.size_hw), strict=True)
+    )
+
+
+def _fitted_in_light(shown: Frame, frame: Frame, size_hw: tuple[int, int]) -> tuple[Plane, ...]:
+    """Where one of the two is HDR, values mean other light: they go through planes_of."""
+    tags = replace(SRGB, primaries=shown.color.primaries, transfer=shown.color.transfer)
+    green, blue, red = planes_in(reformatted(picture_of(shown), "gbrp16le", size_hw, tags))
+    rgb = np.dstack([_middle(plane, frame.size_hw) for plane in (red, green, blue)])
+    return planes_of(rgb.astype(np.float32) / 65535, frame, tags)
+
+
+def _middle(plane: Plane, size_hw: tuple[int, int]) -> Plane:
+    top, left = ((have - want) // 2 for have, want in zip(plane.shape, size_hw, strict=True))
+    return plane[top : top + size_hw[0], left : left + size_hw[1]]
