@@ -1,0 +1,89 @@
+"""What lies under --data: which folders teach, which ones judge, and in which groups."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from train import TrainError
+from train.coco import read_coco
+from train.sample import Sample, list_pictures, pairs, without_people
+
+# A picture's collection is the part of its name before the first "-"; collections that show the
+# same kind of picture are judged together.
+GROUPS = {
+    "portraits": ("portrait_apm",),
+    "people": ("supervisely", "vk_selfie", "celebamask1000"),
+    "other": ("voc_person", "ccp", "vikram290"),
+}
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Everything there is to learn from."""
+
+    samples: list[Sample]
+    """Pictures with truth, those without people included."""
+    backgrounds: list[Path]
+    """Rooms and places to paste people into."""
+    cutouts: list[Path]
+    """People with soft alpha, RGBA, to paste."""
+
+
+def training(data: Path, coco_repeats: int) -> Collection:
+    """Gather what is there for training; each part may be absent, but somebody must be in it."""
+    coco = _if_there(data / "coco" / "annotations", lambda _: _coco(data, "train2017"))
+    people = _if_there(data / "people" / "train", pairs)
+    empty = _if_there(data / "backgrounds", without_people)
+    if not coco and not people:
+        raise TrainError(f"no people under {data}: expected {data}/coco or {data}/people/train")
+    return Collection(
+        samples=coco * coco_repeats + people + empty,
+        backgrounds=[sample.image for sample in empty],
+        cutouts=_if_there(data / "cutouts", list_pictures),
+    )
+
+
+def validation(data: Path) -> dict[str, list[Sample]]:
+    """Gather the pictures that training never sees, by group."""
+    groups = _by_group(_if_there(data / "people" / "val", pairs))
+    coco = _if_there(data / "coco" / "annotations", lambda _: _coco(data, "val2017"))
+    groups |= {"coco": [sample for sample in coco if sample.people]} if coco else {}
+    composite = _if_there(data / "clips" / "composite", _frames)
+    return groups | ({"composite": composite} if composite else {})
+
+
+def census(collection: Collection, data: Path) -> dict[str, int]:
+    """Count the pictures of every collection, by the folder (and prefix) that they come from."""
+    pictures = {sample.image for sample in collection.samples} | set(collection.cutouts)
+    return dict(sorted(Counter(_origin(path, data) for path in pictures).items()))
+
+
+def _origin(path: Path, data: Path) -> str:
+    folder = path.parent.relative_to(data)
+    if folder.name == "images":
+        return f"{folder.parent.as_posix()}/{path.name.split('-')[0]}"
+    return folder.as_posix()
+
+
+def _coco(data: Path, split: str) -> list[Sample]:
+    root = data / "coco"
+    return read_coco(root / "annotations" / f"instances_{split}.json", root / split)
+
+
+def _by_group(samples: list[Sample]) -> dict[str, list[Sample]]:
+    group_of = {prefix: group for group, prefixes in GROUPS.items() for prefix in prefixes}
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        prefix = sample.image.name.split("-")[0]
+        groups.setdefault(group_of.get(prefix, prefix), []).append(sample)
+    return groups
+
+
+def _frames(folder: Path) -> list[Sample]:
+    frames = list_pictures(folder / "frames")
+    return [Sample(path, mask=folder / "masks" / f"{path.stem}.png") for path in frames]
+
+
+def _if_there(folder: Path, read: Callable[[Path], list]) -> list:
+    return read(folder) if folder.is_dir() else []

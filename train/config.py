@@ -1,0 +1,109 @@
+"""What can be asked of training, with every default; the text under a field is its help."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from train import TrainError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Choices of one training run."""
+
+    data: Path = Path("data")
+    """Folder with coco/, people/train and people/val (images/ and masks/ each), cutouts/ and
+    backgrounds/; whatever is there is used."""
+
+    run: Path = Path("runs/person")
+    """Folder of this run: configuration, curves, checkpoint, scores, network."""
+
+    resume: bool = False
+    """Go on from the checkpoint in the run folder."""
+
+    seed: int = 1
+    """Decides everything random: weights, order, augmentation."""
+
+    steps: int = 10_000
+    """Batches to learn from in all."""
+
+    steps_per_round: int = 100
+    """Batches between two checkpoints."""
+
+    judge_every: int = 10
+    """Rounds between two looks at the validation pictures."""
+
+    judge_pictures: int = 40
+    """Pictures of each validation group looked at then; all of them at the end."""
+
+    batch: int = 16
+    """Pictures in a batch."""
+
+    size: int = 192
+    """Side of the training squares, in pixels, a multiple of 32."""
+
+    judge_size: int = 256
+    """Side of the squares for validation, in pixels, a multiple of 32."""
+
+    width: float = 1.0
+    """Factor on the channels of every layer."""
+
+    depth: float = 1.0
+    """Factor on the blocks of every stage of the encoder."""
+
+    imagenet: bool = True
+    """Start the encoder from ImageNet weights (width and depth 1 only), its normalization frozen."""
+
+    learning_rate: float = 1.5e-3
+    """Highest learning rate, of the decoder; reached after the warm-up, then a cosine to zero."""
+
+    encoder_rate: float = 0.3
+    """Factor on the learning rate for the encoder, which already knows what pictures look like."""
+
+    warmup_steps: int = 300
+    """Batches in which the learning rate rises from zero."""
+
+    weight_decay: float = 0.01
+    """AdamW's weight decay."""
+
+    average: float = 0.999
+    """Momentum of the running average of the weights, which is what is judged and saved."""
+
+    coco_repeats: int = 2
+    """How often an epoch shows each COCO picture: they are few here, and the hardest."""
+
+    onto_room: float = 0.15
+    """Chance that the people of a picture with a mask file are moved to another background."""
+
+    add_cutout: float = 0.5
+    """Chance that somebody is pasted into a picture without people."""
+
+    workers: int = 2
+    """Threads or processes that prepare batches."""
+
+    worker_processes: bool = False
+    """Prepare batches in processes instead of threads: for many processors and a fast GPU."""
+
+    def __post_init__(self) -> None:
+        """Reject what cannot work."""
+        for name in ("size", "judge_size"):
+            if getattr(self, name) < 32 or getattr(self, name) % 32:
+                raise TrainError(f"{name} {getattr(self, name)}: must be a multiple of 32")
+        for name in ("steps", "steps_per_round", "judge_every", "judge_pictures", "batch"):
+            if getattr(self, name) < 1:
+                raise TrainError(f"{name} {getattr(self, name)}: must be at least 1")
+        for name in ("workers", "coco_repeats"):
+            if getattr(self, name) < 1:
+                raise TrainError(f"{name} {getattr(self, name)}: must be at least 1")
+        for name in ("onto_room", "add_cutout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TrainError(f"{name} {getattr(self, name)}: a chance lies between 0 and 1")
+        if self.steps % self.steps_per_round:
+            raise TrainError(
+                f"steps {self.steps}: must be whole rounds of {self.steps_per_round} steps"
+            )
+        if not 0 < self.warmup_steps < self.steps:
+            raise TrainError(f"warmup_steps {self.warmup_steps}: must be fewer than {self.steps}")
+        if not 0 <= self.average < 1:
+            raise TrainError(f"average {self.average}: must be at least 0 and less than 1")
+        if self.imagenet and (self.width, self.depth) != (1.0, 1.0):
+            raise TrainError("ImageNet weights fit width 1 and depth 1 only: leave imagenet out")

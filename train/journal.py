@@ -1,0 +1,120 @@
+"""What a run leaves in its folder: its configuration, curves, and a checkpoint to go on from."""
+
+import dataclasses
+import json
+import logging
+import math
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+from keras import ops
+
+from train import TrainError
+from train.config import TrainConfig
+from train.optimizer import TwoSpeedAdamW  # noqa: F401 - Keras must know it to open a checkpoint
+from train.losses import matte_loss
+from train.score import Scores
+
+CHECKPOINT = "last.keras"
+CURVES = "curves.jsonl"
+
+log = logging.getLogger(__name__)
+
+
+class Journal(keras.callbacks.Callback):
+    """Keeps the run folder: after each round a line of curves and a checkpoint."""
+
+    def __init__(self, config: TrainConfig, judge: Callable[[], dict[str, Scores]]):
+        super().__init__()
+        self.config, self.judge, self.started = config, judge, time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Stop at the first loss that is no number, and say where."""
+        loss = float((logs or {})["loss"])
+        if not math.isfinite(loss):
+            step = int(self.model.optimizer.iterations)
+            raise TrainError(
+                f"the loss became {loss} in step {step} (batch {batch} of its round): try a lower "
+                f"learning rate than {self.config.learning_rate}"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Write down the round; every few rounds look at the validation pictures."""
+        line: dict = {"round": epoch + 1, "step": int(self.model.optimizer.iterations)}
+        line |= {"loss": round(float((logs or {})["loss"]), 5)}
+        if (epoch + 1) % self.config.judge_every == 0:
+            with averaged(self.model):
+                line["scores"] = self.judge()
+        save(self.model, self.config.run / CHECKPOINT)
+        line["seconds"] = round(time.monotonic() - self.started, 1)
+        self.started = time.monotonic()
+        with (self.config.run / CURVES).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        log.info("%s", line)
+
+
+@contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Lend the model the running average of its weights."""
+    kept = [ops.copy(variable.value) for variable in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, kept, strict=True):
+            variable.assign(value)
+
+
+def save(model: keras.Model, path: Path, *, with_optimizer: bool = True) -> None:
+    """Save so that a full disk or a kill leaves the file that was there before."""
+    part = path.with_name(f".{path.name}.part.keras")
+    try:
+        model.save(part, include_optimizer=with_optimizer)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise TrainError(f"cannot write {path}: {error}") from error
+
+
+def open_run(config: TrainConfig, pictures: dict[str, int]) -> None:
+    """Make the run folder and write down what the run was asked, and what it learns from."""
+    if (config.run / CHECKPOINT).exists() and not config.resume:
+        raise TrainError(f"{config.run} holds a run: resume it, or name another folder")
+    if config.resume and not (config.run / CHECKPOINT).exists():
+        raise TrainError(f"nothing to resume: no {CHECKPOINT} in {config.run}")
+    config.run.mkdir(parents=True, exist_ok=True)
+    asked = {name: _plain(value) for name, value in dataclasses.asdict(config).items()}
+    made_by = {"commit": commit(), "keras": keras.__version__, "backend": keras.backend.backend()}
+    record = {"config": asked, **made_by, "pictures": pictures}
+    (config.run / "config.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def average_of(checkpoint: Path) -> keras.Model:
+    """Take the averaged network out of a checkpoint: what the run would end with, ended there."""
+    try:
+        model = keras.models.load_model(checkpoint, custom_objects={"matte_loss": matte_loss})
+    except (OSError, ValueError) as error:
+        raise TrainError(f"cannot open checkpoint {checkpoint}: {error}") from error
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    return model
+
+
+def seconds(run: Path) -> float:
+    """How long the run has learned in all, resumed stretches included."""
+    lines = (run / CURVES).read_text().splitlines()
+    return sum(json.loads(line)["seconds"] for line in lines)
+
+
+def commit() -> str | None:
+    """The commit of the code, or None outside a git checkout."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,116 @@
+"""One training picture: where it lies, what is known about the people in it, how both are read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as rle
+
+from train import TrainError
+
+SUFFIXES = (".webp", ".jpg", ".jpeg", ".png")
+
+Plane = NDArray[np.uint8]
+
+
+class Example(NamedTuple):
+    """A picture and its truth; all three have the same height and width."""
+
+    image: NDArray[np.uint8]  # (H, W, 3), RGB
+    mask: Plane  # (H, W), 0 = background, 255 = person
+    weight: Plane  # (H, W), 0 where the truth is unknown, else 255
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Where an example comes from; without a mask file and without people it is empty of people."""
+
+    image: Path
+    mask: Path | None = None
+    people: tuple[dict, ...] = ()
+    """Compressed run-length masks in COCO's form, united when read."""
+    unknown: tuple[dict, ...] = ()
+    """Regions, in the same form, where nobody traced the people: crowds."""
+
+    def read(self) -> Example:
+        """Decode the picture and its truth."""
+        image = read_rgb(self.image)
+        if self.mask is not None:
+            mask, weight = read_gray(self.mask), np.full(image.shape[:2], 255, np.uint8)
+        else:
+            mask = _united(self.people, image.shape[:2])
+            weight = ~_united(self.unknown, image.shape[:2]) | mask
+        if mask.shape != image.shape[:2]:
+            raise TrainError(
+                f"{self.image} is {_size(image)}, but its mask {self.mask or 'in the annotations'} "
+                f"is {_size(mask)}: scale both together"
+            )
+        return Example(image, mask, weight)
+
+
+def pairs(folder: Path) -> list[Sample]:
+    """Pair images/NAME.webp (or jpg, png) with masks/NAME.png; every picture needs its mask."""
+    images, masks = list_pictures(folder / "images"), folder / "masks"
+    samples = [Sample(path, mask=masks / f"{path.stem}.png") for path in images]
+    missing = [sample.image.name for sample in samples if not sample.mask.exists()]
+    if missing:
+        raise TrainError(
+            f"{len(missing)} pictures in {folder / 'images'} have no mask of the same name in "
+            f"{masks}, {missing[0]} first"
+        )
+    return samples
+
+
+def without_people(folder: Path) -> list[Sample]:
+    """Every picture below a folder of rooms, places, things: nobody is in them."""
+    return [Sample(path) for path in list_pictures(folder, "**/*")]
+
+
+def list_pictures(folder: Path, pattern: str = "*") -> list[Path]:
+    """Find the pictures of a folder, sorted, so that a seed always means the same ones."""
+    if not folder.is_dir():
+        raise TrainError(f"no folder {folder}: check --data, or leave that collection out")
+    return sorted(path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES)
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Decode a picture as (H, W, 3) RGB, its EXIF orientation applied."""
+    return _decode(path, cv2.IMREAD_COLOR_RGB)
+
+
+def read_gray(path: Path) -> Plane:
+    """Decode a mask as (H, W)."""
+    return _decode(path, cv2.IMREAD_GRAYSCALE)
+
+
+def read_rgba(path: Path) -> NDArray[np.uint8]:
+    """Decode a cut-out as (H, W, 4) RGBA."""
+    bgra = _decode(path, cv2.IMREAD_UNCHANGED)
+    if bgra.ndim != 3 or bgra.shape[2] != 4:
+        raise TrainError(f"{path} has no alpha channel: cut-outs are RGBA PNG")
+    return cv2.cvtColor(bgra, cv2.COLOR_BGRA2RGBA)
+
+
+def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
+    try:
+        picture = cv2.imdecode(np.fromfile(path, np.uint8), flags)
+    except (OSError, cv2.error) as error:
+        raise TrainError(f"cannot read picture {path}: {error}") from error
+    if picture is None:
+        raise TrainError(f"cannot read picture {path}: not a picture, or damaged")
+    return picture
+
+
+def _united(regions: Iterable[dict], size_hw: tuple[int, int]) -> Plane:
+    regions = list(regions)
+    if not regions:
+        return np.zeros(size_hw, np.uint8)
+    return rle.decode(rle.merge(regions)) * np.uint8(255)
+
+
+def _size(plane: NDArray) -> str:
+    return f"{plane.shape[1]}×{plane.shape[0]}"
