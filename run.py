@@ -52,8 +52,13 @@ def image(config: Annotated[ImageConfig, Parameter(name="*")]) -> int:
 def _progress(unit: str) -> Iterator[Callable[[int, int | None], None]]:
     """A bar on a terminal, else a line every ten seconds; on standard error."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     if not sys.stderr.isatty():
         yield _Lines(unit)

@@ -14,7 +14,7 @@ from stream.frame import ColorTags, Frame, Matrix, Plane, Transfer, layout_of
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
 # swscale numbers BT.601 otherwise than H.273 does.
-_SWS_MATRIX = {Matrix.BT470BG: 5, Matrix.SMPTE170M: 5}
+_SWS_MATRIX: dict[int, int] = {Matrix.BT470BG: 5, Matrix.SMPTE170M: 5}
 
 
 def house_format(format: av.VideoFormat) -> str:
@@ -75,13 +75,16 @@ def planes_in(picture: av.VideoFrame) -> tuple[Plane, ...]:
     planes: list[Plane] = []
     for plane, (h, w) in zip(picture.planes, sizes, strict=True):
         stride = abs(plane.line_size) // np.dtype(layout.dtype).itemsize
-        rows = np.frombuffer(plane, layout.dtype)[: h * stride].reshape(h, stride)[:, :w]
+        rows = np.frombuffer(memoryview(plane), layout.dtype)[: h * stride].reshape(h, stride)[
+            :, :w
+        ]
         planes.append(rows[::-1] if plane.line_size < 0 else rows)  # negative: bottom row first
     return tuple(planes)
 
 
 def frame_of(picture: av.VideoFrame, color: ColorTags, pixel_aspect: Fraction) -> Frame:
     """A frame that shares a picture's memory; the picture is of a house format and has a time."""
+    assert picture.pts is not None and picture.time_base is not None
     return Frame(
         planes_in(picture),
         picture.format.name.replace("yuvj", "yuv"),

@@ -25,7 +25,11 @@ def open_background(spec: str) -> Background:
     word, _, strength = spec.partition(":")
     if word == "blur":
         return Blur(_blur_px(strength) if ":" in spec else _DEFAULT_BLUR_PX)
-    plain = {"transparent": Transparent, "matte": Matte, "none": Plain}
+    plain: dict[str, type[Plain | Matte | Transparent]] = {
+        "transparent": Transparent,
+        "matte": Matte,
+        "none": Plain,
+    }
     if spec in plain:
         return plain[spec]()
     if Path(spec).is_file() or "://" in spec:
@@ -124,7 +128,8 @@ class Still:
 
 def color(rgb: tuple[int, int, int]) -> Still:
     """One color everywhere, given as sRGB 0-255."""
-    return Still(lambda frame: np.full((*frame.size_hw, 3), np.divide(rgb, 255), np.float32))
+    value = np.array(rgb, np.float32) / np.float32(255)
+    return Still(lambda frame: np.tile(value, (*frame.size_hw, 1)))
 
 
 def picture(path: Path) -> Still:
@@ -136,7 +141,7 @@ def picture(path: Path) -> Still:
         raise StreamError(
             f"cannot read background {path} ({error}): give a whole PNG, JPEG or WebP picture"
         ) from error
-    return Still(lambda frame: cover(image, frame).astype(np.float32) / 255)
+    return Still(lambda frame: cover(image, frame).astype(np.float32) / np.float32(255))
 
 
 def cover_hw(image_hw: tuple[int, int], frame: Frame) -> tuple[int, int]:

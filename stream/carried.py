@@ -1,4 +1,4 @@
-"""Carried: what travels beside the picture, from the clip that comes in to the one that goes out."""
+"""Carried: what travels beside the picture, from the clip that comes in to the new one."""
 
 from __future__ import annotations
 

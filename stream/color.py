@@ -162,7 +162,8 @@ def _encoded(linear: Rgb, tags: ColorTags, target: ColorTags) -> Rgb:
     if target.transfer == Transfer.HLG:
         display = np.clip(linear, 0, None) * (REFERENCE_WHITE_NITS / _HLG_PEAK_NITS)
         luma = np.maximum(display @ _BT2020_LUMA, 1e-6)[..., None]
-        return _hlg_from_scene(display * luma ** ((1 - _HLG_GAMMA) / _HLG_GAMMA))
+        scene = display * luma ** np.float32((1 - _HLG_GAMMA) / _HLG_GAMMA)
+        return _hlg_from_scene(scene.astype(np.float32))
     return _srgb_from_linear(np.clip(linear, 0, 1))
 
 

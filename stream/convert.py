@@ -63,5 +63,5 @@ def _alpha_plane(frame: Frame, depth: int) -> Plane:
     top, to_top = ((1 << bits) - 1 for bits in (frame.layout.depth, depth))
     if not frame.layout.has_alpha:
         return np.full(frame.size_hw, to_top, np.uint8 if depth == 8 else np.uint16)
-    scaled = np.rint(frame.planes[-1] * np.float32(to_top / top))
+    scaled = np.rint(frame.planes[-1].astype(np.float32) * np.float32(to_top / top))
     return scaled.astype(np.uint8 if depth == 8 else np.uint16)

@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Alpha = NDArray[np.float32]  # (H, W), 0 = background, 1 = person
-Plane = NDArray[np.uint8] | NDArray[np.uint16]
+Plane = NDArray[np.integer[Any]]  # uint8, or uint16 for more than 8 bits
 
 
 class Matrix(IntEnum):

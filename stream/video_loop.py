@@ -77,7 +77,7 @@ def _fitted_in_light(shown: Frame, frame: Frame, size_hw: tuple[int, int]) -> tu
     tags = replace(SRGB, primaries=shown.color.primaries, transfer=shown.color.transfer)
     green, blue, red = planes_in(reformatted(picture_of(shown), "gbrp16le", size_hw, tags))
     rgb = np.dstack([_middle(plane, frame.size_hw) for plane in (red, green, blue)])
-    return planes_of(rgb.astype(np.float32) / 65535, frame, tags)
+    return planes_of(rgb.astype(np.float32) / np.float32(65535), frame, tags)
 
 
 def _middle(plane: Plane, size_hw: tuple[int, int]) -> Plane:

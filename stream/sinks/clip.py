@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import cv2
@@ -89,7 +90,10 @@ class ClipWriter:
     def _add_picture(
         self, like: Frame, codec: Codec, rate: Fraction, quality: int | None
     ) -> av.video.VideoStream:
-        stream = self._container.add_stream(codec.encoder, rate, codec.options_at(quality))
+        stream = cast(
+            av.video.VideoStream,
+            self._container.add_stream(codec.encoder, rate, codec.options_at(quality)),
+        )
         context = stream.codec_context
         offered = [each.name for each in context.codec.video_formats or ()]
         context.pix_fmt = self._format = nearest_format(like.format, offered)

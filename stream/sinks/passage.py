@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
 import av
 
@@ -50,7 +50,8 @@ class Reencoded:
             48_000 if "opus" in codec else source.codec_context.sample_rate
         )  # Opus knows no other
         self._container = container
-        self._stream = container.add_stream(codec, rate, layout=source.codec_context.layout)
+        self._stream = cast(av.audio.AudioStream, container.add_stream(codec, rate))
+        self._stream.codec_context.layout = source.codec_context.layout
         _dress(self._stream, source)
         self._stream.codec_context.open()
         self._resampler = av.AudioResampler(
@@ -66,7 +67,7 @@ class Reencoded:
             decoded = packet.decode()
         except av.error.InvalidDataError:
             return
-        for frame in decoded:
+        for frame in cast(list[av.AudioFrame], decoded):
             self._encode(frame)
 
     def finish(self) -> None:
@@ -82,18 +83,18 @@ class Reencoded:
 def open_passages(
     carried: Carried, container: av.container.OutputContainer, notes: list[str]
 ) -> dict[int, Passage]:
-    """A passage for every stream that can travel, by its index; `notes` says what becomes of each."""
+    """A passage for every stream that can travel, by index; `notes` says what becomes of each."""
     passages: dict[int, Passage] = {}
     for source in carried.streams:
         name = _name(source)
         if source.type == "attachment":
-            said = _attach(source, container)
+            said = _attach(cast(av.stream.AttachmentStream, source), container)
         elif _is_taken(source, container):
             passages[source.index] = Copied(container, source)
             said = "copied"
         elif source.type == "audio" and source.codec_context is not None:
             codec = "libopus" if container.format.name == "webm" else "aac"
-            passages[source.index] = Reencoded(container, source, codec)
+            passages[source.index] = Reencoded(container, cast(av.audio.AudioStream, source), codec)
             said = f"re-encoded to {codec.removeprefix('lib')}: the container does not take it"
         else:
             said = "left behind: the container does not take it"

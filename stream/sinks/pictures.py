@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from stream.frame import SRGB, Frame
 from stream.reasons import reason
 
 _WITH_ALPHA = {".png", ".webp", ".tif", ".tiff"}
-_OPTIONS: dict[str, dict[str, object]] = {
+_OPTIONS: dict[str, dict[str, Any]] = {
     ".jpg": {"quality": 95, "subsampling": 0},
     ".jpeg": {"quality": 95, "subsampling": 0},
     ".webp": {"lossless": True},
@@ -23,7 +24,7 @@ _RGB_ORDER = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
 
 
 class PictureFolder:
-    """Writes each frame as a PNG, 000001.png first; 16 bits a value where the clip has more than 8."""
+    """Writes each frame as a PNG, 000001.png first; 16-bit where the clip has more than 8."""
 
     def __init__(self, folder: Path, *, shown: Path) -> None:
         self.notes: list[str] = []

@@ -6,9 +6,11 @@ import re
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import cast
 
 import av
 import cv2
+from av.buffer import Buffer
 
 from stream.frame import Frame, Plane
 
@@ -31,7 +33,7 @@ class Orientation:
         matrix = picture.side_data.get("DISPLAYMATRIX")
         if matrix is None:
             return cls()
-        a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+        a, b, _, c, d = struct.unpack_from("=5i", memoryview(cast(Buffer, matrix)))
         if abs(a) >= abs(b):
             return cls(False, flip_rows=d < 0, flip_columns=a < 0)
         return cls(True, flip_rows=b < 0, flip_columns=c < 0)

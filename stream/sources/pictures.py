@@ -84,7 +84,7 @@ class Pictures:
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, once; a broken picture is left out and said."""
-        for number, path in enumerate(self._paths):
+        for number in range(len(self._paths)):
             try:
                 yield self._read(number)
             except StreamError as error:

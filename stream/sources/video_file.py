@@ -45,6 +45,7 @@ class VideoFile:
         self._last_pts: int | None = None
         self._origin = _origin(self._container)
         self._rate = self._stream.guessed_rate or self._stream.average_rate or Fraction(30)
+        self._tick = self._stream.time_base or 1 / self._rate  # seconds
         pictures = self._pictures()
         first = next(pictures, None)
         if first is None:
@@ -111,11 +112,13 @@ class VideoFile:
             yield from self._decoded(None)
         if self._deinterlacer is not None:
             self._deinterlacer.push(None)
-            yield from _pulled(self._deinterlacer, self._stream.time_base)
+            yield from _pulled(self._deinterlacer, self._tick)
 
     def _decoded(self, packet: av.Packet | None) -> Iterator[av.VideoFrame]:
         try:
             pictures = self._stream.decode(packet)
+        except av.error.EOFError:  # flushed already
+            return
         except av.FFmpegError as error:
             log.debug("a packet of %s does not decode: %s", self.path, error)
             self._damaged += 1
@@ -126,11 +129,10 @@ class VideoFile:
 
     def _timed(self, picture: av.VideoFrame) -> av.VideoFrame:
         """With a timestamp, later than the one before."""
-        time_base = self._stream.time_base
         if picture.pts is not None:
-            picture.pts -= round(self._origin / time_base)
+            picture.pts -= round(self._origin / self._tick)
         elif self._last_pts is not None:
-            picture.pts = self._last_pts + max(1, round(1 / (self._rate * time_base)))
+            picture.pts = self._last_pts + max(1, round(1 / (self._rate * self._tick)))
         else:
             picture.pts = 0
         if self._last_pts is not None and picture.pts <= self._last_pts:
@@ -142,12 +144,12 @@ class VideoFile:
     def _progressive(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
         if self._deinterlacer is None and picture.interlaced_frame:
             self.note("interlaced: deinterlaced with bwdif, one frame for each frame")
-            self._deinterlacer = _deinterlacer(picture, self._stream.time_base)
+            self._deinterlacer = _deinterlacer(picture, self._tick)
         if self._deinterlacer is None:
             yield picture
             return
         self._deinterlacer.push(picture)
-        yield from _pulled(self._deinterlacer, self._stream.time_base)
+        yield from _pulled(self._deinterlacer, self._tick)
 
     def _frame(self, picture: av.VideoFrame) -> Frame:
         if (picture.height, picture.width) != self._size_hw:
@@ -188,7 +190,7 @@ class VideoFile:
         noted = _seconds(self._stream.metadata.get("DURATION", ""))
         if noted is None or self._last_pts is None:
             return 0.0
-        return noted - float(self._last_pts * self._stream.time_base + 1 / self._rate)
+        return noted - float(self._last_pts * self._tick + 1 / self._rate)
 
 
 _SHORT_S = 0.5
@@ -225,7 +227,7 @@ def _carried(container: av.container.InputContainer, video: av.video.VideoStream
 
 def _origin(container: av.container.InputContainer) -> Fraction:
     """Where time starts, in seconds: broadcast formats begin anywhere, all others at zero."""
-    if container.format.flags & Flags.ts_discont.value and container.start_time is not None:
+    if Flags.ts_discont in Flags(container.format.flags) and container.start_time is not None:
         return Fraction(container.start_time, av.time_base)
     return Fraction(0)
 
@@ -247,6 +249,8 @@ def _pulled(graph: av.filter.Graph, time_base: Fraction) -> Iterator[av.VideoFra
             picture = graph.pull()
         except (av.error.BlockingIOError, av.error.EOFError):
             return
+        assert isinstance(picture, av.VideoFrame)
+        assert picture.pts is not None and picture.time_base is not None
         picture.pts = round(picture.pts * picture.time_base / time_base)
         picture.time_base = time_base
         yield picture
