@@ -91,8 +91,10 @@ class _Lines:
             return
         self._said = now
         fps = done / (now - self._began)
-        left = f" of {total}, {max(0, total - done) / fps:.0f} s left" if total else ""
-        print(f"{done}{left} {self._unit}, {fps:.1f} fps", file=sys.stderr, flush=True)
+        of, left = "", ""
+        if total is not None:
+            of, left = f" of {total}", f", {max(0, total - done) / fps:.0f} s left"
+        print(f"{done}{of} {self._unit}, {fps:.1f} fps{left}", file=sys.stderr, flush=True)
 
 
 def _close(report: Report) -> int:

@@ -27,7 +27,7 @@ from stream.sinks.codecs import codec_for
 from stream.sinks.pictures import PictureFolder, write_picture
 from stream.sources.pictures import Pictures, pictures_in, read_picture
 from stream.sources.video_file import VideoFile
-from stream.staging import staged
+from stream.staging import make_folder, staged
 
 _QUEUE_FRAMES = 4  # enough to even out frames of uneven cost; 200 MB at 8K
 
@@ -127,6 +127,8 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
             picture = read_picture(source)
             alpha = matte.refine(segmenter.segment(picture.frame), picture.frame)
             composite = background.compose(picture.frame, alpha)
+            if len(pairs) > 1 or target != config.output:
+                make_folder(target.parent)
             with staged(target, config.force, is_folder=False) as place:
                 write_picture(place, composite, picture.icc_profile)
             done += 1

@@ -24,13 +24,9 @@ def staged(output: Path, force: bool, is_folder: bool) -> Iterator[Path]:
     under a name that says partial, and Interrupted is raised; on any error it is removed.
     """
     _check_place(output, force, is_folder)
-    try:
-        output.parent.mkdir(parents=is_folder, exist_ok=True)
-        place = _unused(output, ".writing")
-        if is_folder:
-            place.mkdir()
-    except OSError as error:
-        raise StreamError(f"cannot write {output}: {reason(error)}") from error
+    place = _unused(output, ".writing")
+    if is_folder:
+        make_folder(place)
     try:
         yield place
     except KeyboardInterrupt:
@@ -42,6 +38,14 @@ def staged(output: Path, force: bool, is_folder: bool) -> Iterator[Path]:
         _move(place, output)
     except OSError as error:
         raise StreamError(f"cannot put {place} at {output}: {reason(error)}") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents, if they are not there. Raises StreamError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StreamError(f"cannot make the folder {folder}: {reason(error)}") from error
 
 
 def _check_place(output: Path, force: bool, is_folder: bool) -> None:

@@ -1,0 +1,105 @@
+"""What several test files share: clips, pictures and networks made on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).parent.parent.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real pictures and clips beside the project; skips where it is not there."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("needs ../shared/data (real clips and pictures), which is not here")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def bright_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network whose alpha is known: the mean of R, G and B over 255, pixel by pixel."""
+    onnx = pytest.importorskip("onnx", reason="onnx, of requirements-dev.txt, is not installed")
+    make, kinds = onnx.helper, onnx.TensorProto
+    graph = make.make_graph(
+        [
+            make.make_node("ReduceMean", ["image"], ["mean"], axes=[3], keepdims=1),
+            make.make_node("Mul", ["mean", "scale"], ["alpha"]),
+        ],
+        "bright",
+        [make.make_tensor_value_info("image", kinds.FLOAT, [1, 64, 64, 3])],
+        [make.make_tensor_value_info("alpha", kinds.FLOAT, [1, 64, 64, 1])],
+        [make.make_tensor("scale", kinds.FLOAT, [], [1 / 255])],
+    )
+    path = tmp_path_factory.mktemp("network") / "bright.onnx"
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path)
+    return path
+
+
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path) -> MakeClip:
+    """make_clip(name, …) writes a small clip into the test's folder; see `write_clip`."""
+
+    def make(name: str, **options: object) -> Path:
+        return write_clip(tmp_path / name, **options)  # type: ignore[arg-type]
+
+    return make
+
+
+def write_clip(
+    path: Path,
+    *,
+    pts: list[int] | None = None,
+    time_base: Fraction = Fraction(1, 30),
+    size_hw: tuple[int, int] = (48, 64),
+    pix_fmt: str = "yuv420p",
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
+    tags: dict[str, int] | None = None,
+    with_sound: bool = False,
+    rotation: int = 0,
+    interlaced: bool = False,
+) -> Path:
+    """Ten frames (or one for each of `pts`): a bright square that moves over a dark ground."""
+    pts = list(range(10)) if pts is None else pts
+    h, w = size_hw
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, Fraction(1) / time_base, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = w, h, pix_fmt
+        stream.codec_context.time_base = stream.time_base = time_base
+        for name, value in (tags or {}).items():
+            setattr(stream.codec_context, name, value)
+        if rotation:
+            stream.set_display_rotation(rotation)
+        if interlaced:
+            stream.codec_context.flags |= av.codec.context.Flags.interlaced_dct
+        sound = container.add_stream("aac", 48_000, layout="mono") if with_sound else None
+        for number, moment in enumerate(pts):
+            rgb = np.full((h, w, 3), 30, np.uint8)
+            left = (number * 4) % max(1, w - h // 3)
+            rgb[h // 3 : 2 * h // 3 + 1, left : left + h // 3 + 1] = (240, 200, 180)
+            frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=pix_fmt)
+            frame.pts, frame.time_base = moment, time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if sound is not None:
+            _write_tone(container, sound, seconds=float((pts[-1] + 1) * time_base))
+    return path
+
+
+def _write_tone(container: av.container.OutputContainer, sound: object, seconds: float) -> None:
+    for start in range(0, int(48_000 * seconds), 1024):
+        wave = np.sin(np.arange(start, start + 1024) * 2 * np.pi * 440 / 48_000)
+        frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), "fltp", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, start, Fraction(1, 48_000)
+        container.mux(sound.encode(frame))
+    container.mux(sound.encode(None))
