@@ -75,9 +75,8 @@ def planes_in(picture: av.VideoFrame) -> tuple[Plane, ...]:
     planes: list[Plane] = []
     for plane, (h, w) in zip(picture.planes, sizes, strict=True):
         stride = abs(plane.line_size) // np.dtype(layout.dtype).itemsize
-        rows: Plane = np.frombuffer(memoryview(plane), layout.dtype)[: h * stride].reshape(
-            h, stride
-        )[:, :w]
+        values: Plane = np.frombuffer(memoryview(plane), layout.dtype)
+        rows = values[: h * stride].reshape(h, stride)[:, :w]
         planes.append(rows[::-1] if plane.line_size < 0 else rows)  # negative: bottom row first
     return tuple(planes)
 
