@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
@@ -32,8 +29,9 @@ app = App(name="run.py", help=__doc__, default_parameter=Parameter(negative=()))
 def video(config: Annotated[VideoConfig, Parameter(name="*")]) -> int:
     """Replace the background of a recorded clip; sound, timing and colors stay."""
     from stream.main import video
+    from stream.terminal import progress
 
-    with _progress("frames") as on_progress:
+    with progress("frames") as on_progress:
         report = video(config, on_progress)
     return _close(report)
 
@@ -42,59 +40,23 @@ def video(config: Annotated[VideoConfig, Parameter(name="*")]) -> int:
 def image(config: Annotated[ImageConfig, Parameter(name="*")]) -> int:
     """Replace the background of pictures."""
     from stream.main import image
+    from stream.terminal import progress
 
-    with _progress("pictures") as on_progress:
+    with progress("pictures") as on_progress:
         report = image(config, on_progress)
     return _close(report)
 
 
-@contextmanager
-def _progress(unit: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on a terminal, else a line every ten seconds; on standard error."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+@app.command
+def doctor() -> int:
+    """Show what this machine has, and what to do about what it lacks."""
+    from stream.doctor import examine
+    from stream.terminal import show_table
 
-    if not sys.stderr.isatty():
-        yield _Lines(unit)
-        return
-    rate = TextColumn("{task.fields[fps]:.1f} fps")
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit), rate, TimeRemainingColumn())
-    began = time.monotonic()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(unit, total=None, fps=0.0)
-
-        def show(done: int, total: int | None) -> None:
-            fps = done / (time.monotonic() - began)
-            bar.update(task, completed=done, total=total, fps=fps)
-
-        yield show
-
-
-class _Lines:
-    """Progress as plain lines, for logs."""
-
-    EVERY_S = 10.0
-
-    def __init__(self, unit: str) -> None:
-        self._unit = unit
-        self._began = self._said = time.monotonic()
-
-    def __call__(self, done: int, total: int | None) -> None:
-        now = time.monotonic()
-        if now - self._said < self.EVERY_S:
-            return
-        self._said = now
-        fps = done / (now - self._began)
-        of, left = "", ""
-        if total is not None:
-            of, left = f" of {total}", f", {max(0, total - done) / fps:.0f} s left"
-        print(f"{done}{of} {self._unit}, {fps:.1f} fps{left}", file=sys.stderr, flush=True)
+    findings = examine()
+    rows = [["yes" if f.is_there else "no", f.subject, f.what, f.remedy] for f in findings]
+    show_table(["", "part", "found", "what to do"], rows)
+    return 0
 
 
 def _close(report: Report) -> int:
