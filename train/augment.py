@@ -147,7 +147,7 @@ def jpeg(image: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
     """Compress hard; the codec's own channel order does not matter for its blocks."""
     quality = int(rng.integers(20, 80))
     _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(packed, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
 
 
 def gray(image: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:

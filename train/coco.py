@@ -51,7 +51,8 @@ def _images(coco: COCO, annotations: Path) -> list[dict]:
 
 def _sample(coco: COCO, image: dict, categories: list[int], pictures: Path) -> Sample:
     numbers = coco.getAnnIds(imgIds=[image["id"]], catIds=categories)
-    people, crowds = [], []
+    people: list[dict] = []
+    crowds: list[dict] = []
     for annotation in coco.loadAnns(numbers):
         if annotation["segmentation"]:
             region = coco.annToRLE(annotation)

@@ -33,7 +33,7 @@ class Collection:
 def training(data: Path, coco_repeats: int) -> Collection:
     """Gather what is there for training; each part may be absent, but somebody must be in it."""
     coco = _if_there(data / "coco" / "annotations", lambda _: _coco(data, "train2017"))
-    people = _if_there(data / "people" / "train", pairs)
+    people = _if_there(data / "people" / "train", _people)
     empty = _if_there(data / "backgrounds", without_people)
     if not coco and not people:
         raise TrainError(f"no people under {data}: expected {data}/coco or {data}/people/train")
@@ -46,7 +46,7 @@ def training(data: Path, coco_repeats: int) -> Collection:
 
 def validation(data: Path) -> dict[str, list[Sample]]:
     """Gather the pictures that training never sees, by group."""
-    groups = _by_group(_if_there(data / "people" / "val", pairs))
+    groups = _by_group(_if_there(data / "people" / "val", _people))
     coco = _if_there(data / "coco" / "annotations", lambda _: _coco(data, "val2017"))
     groups |= {"coco": [sample for sample in coco if sample.people]} if coco else {}
     composite = _if_there(data / "clips" / "composite", _frames)
@@ -80,9 +80,12 @@ def _by_group(samples: list[Sample]) -> dict[str, list[Sample]]:
     return groups
 
 
+def _people(folder: Path) -> list[Sample]:
+    return pairs(folder / "images", folder / "masks")
+
+
 def _frames(folder: Path) -> list[Sample]:
-    frames = list_pictures(folder / "frames")
-    return [Sample(path, mask=folder / "masks" / f"{path.stem}.png") for path in frames]
+    return pairs(folder / "frames", folder / "masks")
 
 
 def _if_there(folder: Path, read: Callable[[Path], list]) -> list:

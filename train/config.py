@@ -5,6 +5,17 @@ from pathlib import Path
 
 from train import TrainError
 
+COUNTS = (
+    "steps",
+    "steps_per_round",
+    "judge_every",
+    "judge_pictures",
+    "batch",
+    "norm_batches",
+    "workers",
+    "coco_repeats",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -51,7 +62,7 @@ class TrainConfig:
     """Factor on the blocks of every stage of the encoder."""
 
     imagenet: bool = True
-    """Start the encoder from ImageNet weights (width and depth 1 only), its normalization frozen."""
+    """Start the encoder from ImageNet weights (width and depth 1 only), its norms frozen."""
 
     learning_rate: float = 1.5e-3
     """Highest learning rate, of the decoder; reached after the warm-up, then a cosine to zero."""
@@ -67,6 +78,9 @@ class TrainConfig:
 
     average: float = 0.999
     """Momentum of the running average of the weights, which is what is judged and saved."""
+
+    norm_batches: int = 30
+    """Batches on which the averaged network's normalization statistics are measured."""
 
     coco_repeats: int = 2
     """How often an epoch shows each COCO picture: they are few here, and the hardest."""
@@ -88,10 +102,7 @@ class TrainConfig:
         for name in ("size", "judge_size"):
             if getattr(self, name) < 32 or getattr(self, name) % 32:
                 raise TrainError(f"{name} {getattr(self, name)}: must be a multiple of 32")
-        for name in ("steps", "steps_per_round", "judge_every", "judge_pictures", "batch"):
-            if getattr(self, name) < 1:
-                raise TrainError(f"{name} {getattr(self, name)}: must be at least 1")
-        for name in ("workers", "coco_repeats"):
+        for name in COUNTS:
             if getattr(self, name) < 1:
                 raise TrainError(f"{name} {getattr(self, name)}: must be at least 1")
         for name in ("onto_room", "add_cutout"):

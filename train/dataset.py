@@ -69,4 +69,4 @@ def batch(examples: list[Example]) -> Batch:
     """Stack examples as the network and its loss want them."""
     images = np.stack([example.image for example in examples]).astype(np.float32)
     planes = [np.stack([example.mask, example.weight], axis=-1) for example in examples]
-    return images, np.stack(planes).astype(np.float32) / 255
+    return images, np.stack(planes).astype(np.float32) / np.float32(255)

@@ -42,7 +42,7 @@ def _tensor(storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: ob
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the handful of names such a file needs, and refuses every other (pickles can run code)."""
+    """Knows the few names such a file needs and refuses others: pickles can run code."""
 
     def find_class(self, module: str, name: str) -> object:
         if module == "torch" and name in STORAGES:

@@ -6,17 +6,13 @@ import logging
 import math
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
-from keras import ops
 
 from train import TrainError
 from train.config import TrainConfig
-from train.optimizer import TwoSpeedAdamW  # noqa: F401 - Keras must know it to open a checkpoint
-from train.losses import matte_loss
 from train.score import Scores
 
 CHECKPOINT = "last.keras"
@@ -47,8 +43,7 @@ class Journal(keras.callbacks.Callback):
         line: dict = {"round": epoch + 1, "step": int(self.model.optimizer.iterations)}
         line |= {"loss": round(float((logs or {})["loss"]), 5)}
         if (epoch + 1) % self.config.judge_every == 0:
-            with averaged(self.model):
-                line["scores"] = self.judge()
+            line["scores"] = self.judge()
         save(self.model, self.config.run / CHECKPOINT)
         line["seconds"] = round(time.monotonic() - self.started, 1)
         self.started = time.monotonic()
@@ -57,23 +52,11 @@ class Journal(keras.callbacks.Callback):
         log.info("%s", line)
 
 
-@contextmanager
-def averaged(model: keras.Model) -> Iterator[None]:
-    """Lend the model the running average of its weights."""
-    kept = [ops.copy(variable.value) for variable in model.trainable_variables]
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    try:
-        yield
-    finally:
-        for variable, value in zip(model.trainable_variables, kept, strict=True):
-            variable.assign(value)
-
-
-def save(model: keras.Model, path: Path, *, with_optimizer: bool = True) -> None:
+def save(model: keras.Model, path: Path) -> None:
     """Save so that a full disk or a kill leaves the file that was there before."""
     part = path.with_name(f".{path.name}.part.keras")
     try:
-        model.save(part, include_optimizer=with_optimizer)
+        model.save(part)
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -91,16 +74,6 @@ def open_run(config: TrainConfig, pictures: dict[str, int]) -> None:
     made_by = {"commit": commit(), "keras": keras.__version__, "backend": keras.backend.backend()}
     record = {"config": asked, **made_by, "pictures": pictures}
     (config.run / "config.json").write_text(json.dumps(record, indent=2) + "\n")
-
-
-def average_of(checkpoint: Path) -> keras.Model:
-    """Take the averaged network out of a checkpoint: what the run would end with, ended there."""
-    try:
-        model = keras.models.load_model(checkpoint, custom_objects={"matte_loss": matte_loss})
-    except (OSError, ValueError) as error:
-        raise TrainError(f"cannot open checkpoint {checkpoint}: {error}") from error
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    return model
 
 
 def seconds(run: Path) -> float:

@@ -4,6 +4,8 @@ The truth carries two channels: the alpha, and how much each pixel counts (0 whe
 unknown: crowds, padding). All terms are averages, 0 for a perfect prediction of a hard mask.
 """
 
+from typing import TypeAlias
+
 import keras
 from keras import ops
 
@@ -13,7 +15,7 @@ EDGE_WINDOW = (
 )
 TINY = 1e-6
 
-Tensor = keras.KerasTensor
+Tensor: TypeAlias = keras.KerasTensor
 
 
 def matte_loss(truth: Tensor, alpha: Tensor) -> Tensor:

@@ -2,13 +2,16 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+from numpy.typing import NDArray
 
 from train import TrainError
-from train.collection import census, training, validation
+from train.average import averaged, bare
+from train.collection import Collection, census, training, validation
 from train.config import TrainConfig
 from train.dataset import Batches
 from train.imagenet import lite0_file, load_encoder, read_state_dict
@@ -17,6 +20,8 @@ from train.losses import matte_loss
 from train.optimizer import build_optimizer
 from train.score import Scores, score_groups
 from train.unet import build_unet, freeze_encoder_norms
+
+NETWORK = "network.keras"
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +46,8 @@ def main(config: TrainConfig) -> Trained:
     done = int(model.optimizer.iterations) // config.steps_per_round
 
     def judge() -> dict[str, Scores]:
-        return score_groups(model, held_back, config.judge_size, limit=config.judge_pictures)
+        with averaged(model, some_images(collection, config)):
+            return score_groups(model, held_back, config.judge_size, limit=config.judge_pictures)
 
     model.fit(
         Batches(collection, config, first_round=done),
@@ -50,8 +56,16 @@ def main(config: TrainConfig) -> Trained:
         callbacks=[Journal(config, judge)],
         shuffle=False,  # the samples come shuffled, by the seed
         verbose=0,
-    )  # and Keras ends by giving the model its averaged weights
-    return finish(model, score_groups(model, held_back, config.judge_size), config)
+    )
+    with averaged(model, some_images(collection, config)):
+        scores = score_groups(model, held_back, config.judge_size)
+        return finish(model, scores, config)
+
+
+def some_images(collection: Collection, config: TrainConfig) -> Iterator[NDArray]:
+    """The first batches of images of the run, for the normalization statistics."""
+    batches = Batches(collection, config)
+    return (batches[step][0] for step in range(config.norm_batches))
 
 
 def start(config: TrainConfig) -> keras.Model:
@@ -80,8 +94,8 @@ def resume(config: TrainConfig) -> keras.Model:
 
 def finish(model: keras.Model, scores: dict[str, Scores], config: TrainConfig) -> Trained:
     """Save the network without optimizer state, and its scores beside it."""
-    network = config.run / "person.keras"
-    save(model, network, with_optimizer=False)
+    network = config.run / NETWORK
+    save(bare(model), network)
     (config.run / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
     for group, row in scores.items():
         log.info("%s: %s", group, {name: round(value, 4) for name, value in row.items()})

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Alpha = NDArray[np.float32]
+Alpha = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 BOUNDARY_TOLERANCE = 0.0075  # of the picture's diagonal, as in DAVIS

@@ -1,10 +1,12 @@
 """How the weights move: AdamW with a slower encoder, a warm-up, a cosine, a running average."""
 
+from typing import TypeAlias
+
 import keras
 
 from train.config import TrainConfig
 
-Tensor = keras.KerasTensor
+Tensor: TypeAlias = keras.KerasTensor
 
 
 @keras.saving.register_keras_serializable("train")

@@ -52,17 +52,16 @@ class Sample:
         return Example(image, mask, weight)
 
 
-def pairs(folder: Path) -> list[Sample]:
-    """Pair images/NAME.webp (or jpg, png) with masks/NAME.png; every picture needs its mask."""
-    images, masks = list_pictures(folder / "images"), folder / "masks"
-    samples = [Sample(path, mask=masks / f"{path.stem}.png") for path in images]
-    missing = [sample.image.name for sample in samples if not sample.mask.exists()]
+def pairs(images: Path, masks: Path) -> list[Sample]:
+    """Pair NAME.webp (or jpg, png) of one folder with NAME.png of another; none may lack its."""
+    mask_of = {path: masks / f"{path.stem}.png" for path in list_pictures(images)}
+    missing = [path.name for path, mask in mask_of.items() if not mask.exists()]
     if missing:
         raise TrainError(
-            f"{len(missing)} pictures in {folder / 'images'} have no mask of the same name in "
-            f"{masks}, {missing[0]} first"
+            f"{len(missing)} of {len(mask_of)} pictures in {images} have no mask of the same name "
+            f"in {masks}, {missing[0]} first"
         )
-    return samples
+    return [Sample(path, mask=mask) for path, mask in mask_of.items()]
 
 
 def without_people(folder: Path) -> list[Sample]:
@@ -74,7 +73,10 @@ def list_pictures(folder: Path, pattern: str = "*") -> list[Path]:
     """Find the pictures of a folder, sorted, so that a seed always means the same ones."""
     if not folder.is_dir():
         raise TrainError(f"no folder {folder}: check --data, or leave that collection out")
-    return sorted(path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in folder.glob(pattern) if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise TrainError(f"no pictures in {folder}: expected {', '.join(SUFFIXES)}")
+    return found
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:

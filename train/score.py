@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import keras
 import numpy as np
-from keras import ops
 
 from train.letterbox import letterbox, unletterbox
 from train.metrics import Alpha, scores
@@ -26,14 +25,14 @@ def score(model: keras.Model, samples: Iterable[Sample], size: int) -> Scores:
     for sample in samples:
         image, mask, weight = sample.read()
         alpha = predict(model, image, size)
-        rows.append(scores(alpha, mask.astype(np.float32) / 255, weight > 0))
+        rows.append(scores(alpha, mask / np.float32(255), weight > 0))
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
 def predict(model: keras.Model, image: np.ndarray, size: int) -> Alpha:
     """The matte (H, W) of a picture (H, W, 3)."""
     boxed = letterbox(image, (size, size))[None].astype(np.float32)
-    alpha = ops.convert_to_numpy(model(boxed, training=False))[0, :, :, 0]
+    alpha = np.asarray(model.predict_on_batch(boxed))[0, :, :, 0]
     return unletterbox(alpha, image.shape[:2])
 
 

@@ -5,7 +5,7 @@ excites, so that the network survives 8-bit quantization; upsampling is by the f
 that an exported network can be opened at any size whose sides are multiples of 32.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import keras
 from keras import layers
@@ -33,7 +33,7 @@ STAGES = (
 )
 DECODER = (96, 48, 24, 16)  # channels at H/16, H/8, H/4, H/2: pixels quadruple, so width shrinks
 
-Tensor = keras.KerasTensor
+Tensor: TypeAlias = keras.KerasTensor
 
 
 def build_unet(width: float = 1.0, depth: float = 1.0) -> keras.Model:
@@ -61,7 +61,7 @@ def freeze_encoder_norms(model: keras.Model) -> None:
 
 def encoder(x: Tensor, width: float, depth: float) -> list[Tensor]:
     """Five feature maps, at H/2 … H/32, each the last of its size."""
-    x = _conv(x, 32 if width == 1 else _channels(32, width), "stem", kernel=3, strides=2)
+    x = _conv(x, _channels(32, width), "stem", kernel=3, strides=2)
     skips: list[Tensor] = []
     number = 0
     for row, stage in enumerate(STAGES):
@@ -112,7 +112,9 @@ def _separable(x: Tensor, channels: int, name: str, *, kernel: int = 3) -> Tenso
     return _conv(_norm(x, f"{name}_depthwise", relu=True), channels, name)
 
 
-def _conv(x: Tensor, channels: int, name: str, *, kernel: int = 1, strides: int = 1, relu=True):
+def _conv(
+    x: Tensor, channels: int, name: str, *, kernel: int = 1, strides: int = 1, relu: bool = True
+) -> Tensor:
     conv = layers.Conv2D(
         channels, kernel, strides, padding="same", use_bias=False, name=f"{name}_conv"
     )

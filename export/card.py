@@ -1,0 +1,82 @@
+"""The card of a shipped network: what it learned from, how good it is, what it cannot do."""
+
+import json
+from pathlib import Path
+
+from export import ExportError
+from export.parity import Difference
+from train.config import TrainConfig
+from train.journal import CURVES, seconds
+
+# Terms by the part of a collection's path that names it; a collection without an entry is listed
+# with unstated terms, never left out.
+TERMS = {
+    "coco": "pictures: Flickr, Creative Commons, each its own; annotations: CC BY 4.0",
+    "supervisely": "Supervisely Person: non-commercial",
+    "celebamask1000": "CelebAMask-HQ: non-commercial research",
+}
+UNSTATED = "terms of the photos not stated by their publishers"
+
+LIMITS = (
+    "Learned mostly from stock photos, selfies and portraits of adults, many posed and well lit; "
+    "nobody counted skin tones, ages, body shapes, head coverings or wheelchairs, so expect it to "
+    "be less sure where such pictures have few of the kind. Small and far people, crowds, people "
+    "behind things and hands that hold things are its weak side; bags come and go. It sees each "
+    "frame alone. It is no means of hiding what must stay hidden."
+)
+
+
+def card(run: Path, scores: dict[str, dict], parity: list[Difference]) -> dict:
+    """Everything worth knowing about the network that a run made."""
+    record = _record(run)
+    config = {k: v for k, v in record["config"].items() if k not in ("data", "run", "resume")}
+    return {
+        "input": "image (1, H, W, 3) float32, RGB 0-255; H and W multiples of 32",
+        "output": "alpha (1, H, W, 1) float32, 0 = background, 1 = person",
+        "license": "see LICENSE beside this file: non-commercial",
+        "trained": {
+            "steps": _steps(run),
+            "hours": round(seconds(run) / 3600, 2),
+            "command": _command(config),
+            **{name: record[name] for name in ("commit", "keras", "backend")},
+            "config": config,
+        },
+        "data": {
+            name: {"pictures": count, "terms": _terms(name)}
+            for name, count in record["pictures"].items()
+        },
+        "scores": scores,
+        "scored": "run as the app runs it; iou and boundary_f at alpha 0.5, means over pictures",
+        "largest difference from Keras": max(row.largest for row in parity),
+        "limits": LIMITS,
+    }
+
+
+def _record(run: Path) -> dict:
+    try:
+        return json.loads((run / "config.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise ExportError(f"{run} is no training run: {error}") from error
+
+
+def _steps(run: Path) -> int:
+    return json.loads((run / CURVES).read_text().splitlines()[-1])["step"]
+
+
+def _command(config: dict) -> str:
+    """The command line that trains such a network again."""
+    changed = {name: value for name, value in config.items() if value != getattr(TrainConfig, name)}
+    flags = [f"--{name.replace('_', '-')} {value}" for name, value in changed.items()]
+    return " ".join(["python run.py train --data DATA", *flags])
+
+
+def _terms(collection: str) -> str:
+    return next((terms for part, terms in TERMS.items() if part in collection), UNSTATED)
+
+
+def write_card(entries: dict, path: Path) -> None:
+    """Write a card as JSON."""
+    try:
+        path.write_text(json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error}") from error

@@ -1,0 +1,70 @@
+"""Keras → ONNX, fp32: static shape, the contract's names, and ready to be reshaped."""
+
+import logging
+from pathlib import Path
+
+import keras
+import onnx
+from onnx import helper
+
+from export import ExportError
+
+OPSET = 18  # the newest that Keras's converter takes
+
+log = logging.getLogger(__name__)
+
+
+def onnx_from_keras(network: Path, target: Path, size_hw: tuple[int, int]) -> None:
+    """Convert a .keras file; `image` (1, H, W, 3) in, `alpha` (1, H, W, 1) out."""
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(
+            f"Keras runs on {keras.backend.backend()}: ONNX comes out right only with "
+            "KERAS_BACKEND=tensorflow"
+        )
+    model = open_keras(network)
+    signature = keras.InputSpec(shape=(1, *size_hw, 3), dtype="float32", name="image")
+    part = target.with_name(f".{target.name}.part.onnx")
+    try:
+        model.export(
+            part, format="onnx", verbose=False, opset_version=OPSET, input_signature=[signature]
+        )
+        proto = onnx.load(part)
+        polish(proto)
+        onnx.save(proto, part)
+        part.replace(target)
+    except OSError as error:
+        raise ExportError(f"cannot write {target}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    log.info("%s: %d nodes, %d bytes", target, len(proto.graph.node), target.stat().st_size)
+
+
+def open_keras(network: Path) -> keras.Model:
+    """Load a .keras file for inference."""
+    try:
+        return keras.models.load_model(network, compile=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ExportError(f"cannot open network {network}: {error}") from error
+
+
+def polish(proto: onnx.ModelProto) -> None:
+    """Give the output its name, and replace the one node that nails the size down.
+
+    The converter turns (1, 1, H, W) into (1, H, W, 1) with a Reshape to numbers, which is right
+    for one size only; a Transpose does the same at every size.
+    """
+    graph = proto.graph
+    last = next(node for node in graph.node if graph.output[0].name in node.output)
+    if last.op_type != "Reshape":
+        raise ExportError(f"the network ends with {last.op_type}, expected Reshape: look at polish")
+    transpose = helper.make_node(
+        "Transpose", [last.input[0]], ["alpha"], name="alpha", perm=[0, 2, 3, 1]
+    )
+    shape = last.input[1]
+    graph.node.remove(last)
+    graph.node.append(transpose)
+    graph.output[0].name = "alpha"
+    used = {name for node in graph.node for name in node.input}
+    if shape not in used:
+        graph.initializer.remove(next(i for i in graph.initializer if i.name == shape))
+    onnx.checker.check_model(proto, full_check=True)
