@@ -10,6 +10,8 @@ import av
 import numpy as np
 import pytest
 
+from stream.frame import SRGB, ColorTags, Frame, Matrix, Primaries, Transfer, layout_of
+
 SHARED = Path(__file__).parent.parent.parent / "shared"
 
 
@@ -60,6 +62,7 @@ def write_clip(
     *,
     pts: list[int] | None = None,
     time_base: Fraction = Fraction(1, 30),
+    rate: Fraction | None = None,
     size_hw: tuple[int, int] = (48, 64),
     pix_fmt: str = "yuv420p",
     codec: str = "libx264",
@@ -67,19 +70,29 @@ def write_clip(
     tags: dict[str, int] | None = None,
     with_sound: bool = False,
     rotation: int = 0,
+    matrix: tuple[int, ...] | None = None,
+    pixel_aspect: Fraction | None = None,
     interlaced: bool = False,
 ) -> Path:
-    """Ten frames (or one for each of `pts`): a bright square that moves over a dark ground."""
+    """Ten frames (or one for each of `pts`): a bright square that moves over a dark ground.
+
+    `rate` is what the file says of itself (one frame a tick, if not given); `matrix` is the
+    display matrix, where `rotation` is not enough.
+    """
     pts = list(range(10)) if pts is None else pts
     h, w = size_hw
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, Fraction(1) / time_base, options=options or {})
+        stream = container.add_stream(codec, rate or 1 / time_base, options=options or {})
         stream.width, stream.height, stream.pix_fmt = w, h, pix_fmt
         stream.codec_context.time_base = stream.time_base = time_base
         for name, value in (tags or {}).items():
             setattr(stream.codec_context, name, value)
         if rotation:
             stream.set_display_rotation(rotation)
+        if matrix:
+            stream.set_display_matrix(matrix)
+        if pixel_aspect:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
         if interlaced:
             stream.codec_context.flags |= av.codec.context.Flags.interlaced_dct
         sound = container.add_stream("aac", 48_000, layout="mono") if with_sound else None
@@ -103,3 +116,40 @@ def _write_tone(container: av.container.OutputContainer, sound: object, seconds:
         frame.sample_rate, frame.pts, frame.time_base = 48_000, start, Fraction(1, 48_000)
         container.mux(sound.encode(frame))
     container.mux(sound.encode(None))
+
+
+BT709_LIMITED = ColorTags(Matrix.BT709, False, Primaries.BT709, Transfer.BT709)
+MakeFrame = Callable[..., Frame]
+
+
+@pytest.fixture(scope="session")
+def make_frame() -> MakeFrame:
+    """make_frame(format, size_hw, …) makes a frame without a file; see `frame_from_nothing`."""
+    return frame_from_nothing
+
+
+def frame_from_nothing(
+    format: str = "yuv420p",
+    size_hw: tuple[int, int] = (48, 64),
+    *,
+    fill: tuple[int, ...] | None = None,
+    planes: tuple[np.ndarray, ...] | None = None,
+    color: ColorTags | None = None,
+    pts: int = 0,
+    time_base: Fraction = Fraction(1, 30),
+    pixel_aspect: Fraction = Fraction(1),
+    seed: int = 0,
+) -> Frame:
+    """The given planes; or one value for each plane; or noise over all values of the format."""
+    layout = layout_of(format)
+    assert layout is not None
+    if planes is None:
+        rng, top = np.random.default_rng(seed), (1 << layout.depth) - 1
+        planes = tuple(
+            rng.integers(0, top, hw, layout.dtype, endpoint=True)
+            if fill is None
+            else np.full(hw, fill[number], layout.dtype)
+            for number, hw in enumerate(layout.plane_hws(size_hw))
+        )
+    color = color or (SRGB if layout.family == "rgb" else BT709_LIMITED)
+    return Frame(planes, format, color, pts, time_base, 0, pixel_aspect)
