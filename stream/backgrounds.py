@@ -193,8 +193,8 @@ class Blur:
         sigma = sigma_px / factor
         total = cv2.GaussianBlur(small * room, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         weight = cv2.GaussianBlur(room, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-        blurred = cv2.resize(total / weight, (w, h), interpolation=cv2.INTER_LINEAR)
-        return np.rint(blurred, out=blurred).astype(plane.dtype)
+        blurred = np.rint(total / weight).astype(plane.dtype)
+        return cv2.resize(blurred, (w, h), interpolation=cv2.INTER_LINEAR)
 
     def close(self) -> None:
         """Nothing is held."""

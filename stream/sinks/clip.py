@@ -92,7 +92,9 @@ class ClipWriter:
     ) -> av.video.VideoStream:
         stream = cast(
             av.video.VideoStream,
-            self._container.add_stream(codec.encoder, rate, codec.options_at(quality)),
+            self._container.add_stream(
+                codec.encoder, rate, codec.options_at(quality, like.size_hw)
+            ),
         )
         context = stream.codec_context
         offered = [each.name for each in context.codec.video_formats or ()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -20,11 +20,12 @@ class Codec:
     quality: int | None  # constant-quality value by default; None: the encoder has no such scale
     worst_quality: int
     options: dict[str, str]
+    large: dict[str, str] = field(default_factory=dict)  # more options, above 4K
     needs_even: bool = False  # refuses odd sizes where chroma is subsampled
     tag: str = ""  # the name in MP4 where players insist on one
 
-    def options_at(self, quality: int | None) -> dict[str, str]:
-        """The encoder's options for a quality (None: the default). Raises StreamError."""
+    def options_at(self, quality: int | None, size_hw: tuple[int, int]) -> dict[str, str]:
+        """The encoder's options for a quality (None: the default) and size. Raises StreamError."""
         if self.quality is None and quality is not None:
             raise StreamError(
                 f"cannot set a quality for {self.canonical}: it keeps its own; leave --quality out"
@@ -35,12 +36,26 @@ class Codec:
                 f"{self.worst_quality}; {self.quality} is the default"
             )
         wanted = self.quality if quality is None else quality
-        return self.options if wanted is None else {**self.options, "crf": str(wanted)}
+        options = dict(self.options) if wanted is None else {**self.options, "crf": str(wanted)}
+        return options | self.large if size_hw[0] * size_hw[1] > _4K_PX else options
 
+
+_4K_PX = 4096 * 2304
+# Encoders look 40 frames ahead, of 50 MB each at 8K.
+_LOOK_10 = {"rc-lookahead": "10"}
 
 CODECS: dict[CodecName, Codec] = {
-    "h264": Codec("libx264", "h264", 18, 51, {}, needs_even=True),
-    "h265": Codec("libx265", "hevc", 20, 51, {"x265-params": "log-level=error"}, True, "hvc1"),
+    "h264": Codec("libx264", "h264", 18, 51, {}, _LOOK_10, needs_even=True),
+    "h265": Codec(
+        "libx265",
+        "hevc",
+        20,
+        51,
+        {"x265-params": "log-level=error"},
+        {"x265-params": "log-level=error:rc-lookahead=10"},
+        needs_even=True,
+        tag="hvc1",
+    ),
     "vp9": Codec("libvpx-vp9", "vp9", 26, 63, {"b": "0", "row-mt": "1", "cpu-used": "4"}),
     "av1": Codec("libsvtav1", "av1", 26, 63, {"preset": "8"}, needs_even=True),
     "prores": Codec("prores_ks", "prores", None, 0, {"vendor": "apl0"}),
