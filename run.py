@@ -8,6 +8,7 @@ python run.py doctor
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -15,14 +16,23 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from export import ExportError
+from export.config import EvaluateConfig, ExportConfig
 from stream import StreamError
 from stream.config import ImageConfig, VideoConfig
 from train import TrainError
+from train.config import TrainConfig
 
 if TYPE_CHECKING:
     from stream.report import Report
 
-app = App(name="run.py", help=__doc__, default_parameter=Parameter(negative=()))
+app = App(
+    name="run.py",
+    help=__doc__,
+    help_format="plaintext",
+    version_flags=(),
+    default_parameter=Parameter(negative=()),
+)
+_TRAIN_DEFAULTS = TrainConfig()
 
 
 @app.command
@@ -59,6 +69,33 @@ def doctor() -> int:
     return 0
 
 
+@app.command
+def train(config: Annotated[TrainConfig, Parameter(name="*")] = _TRAIN_DEFAULTS) -> int:
+    """Train the network on folders of people; needs requirements-train.txt."""
+    from train.main import main
+
+    print(f"network: {main(config).network}")
+    return 0
+
+
+@app.command
+def evaluate(config: Annotated[EvaluateConfig, Parameter(name="*")]) -> int:
+    """Score a network, run as the app runs it, on pictures and masks."""
+    from export.evaluate import main
+
+    print(main(config).table())
+    return 0
+
+
+@app.command
+def export(config: Annotated[ExportConfig, Parameter(name="*")]) -> int:
+    """Ship a training run as ONNX, proven equal to Keras, with its card."""
+    from export.main import main
+
+    print(f"network: {main(config)}")
+    return 0
+
+
 def _close(report: Report) -> int:
     """Print the closing report; 1 if the input was damaged."""
     print(*report.lines(), sep="\n")
@@ -70,13 +107,14 @@ def _close(report: Report) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run one command. 0 done, 1 failed with a message, 2 wrong usage, 130 interrupted."""
     _end_on_signals()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         return app(argv, exit_on_error=False, print_error=False, result_action="return_value") or 0
     except CycloptsError as error:
         print(f"run.py: {error} (run.py COMMAND --help shows what there is)", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
-        print(f"run.py: {interrupt or 'interrupted'}", file=sys.stderr)
+        print(f"run.py: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 130
     except (StreamError, TrainError, ExportError) as error:
         print(f"run.py: {error}", file=sys.stderr)
