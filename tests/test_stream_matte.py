@@ -1,0 +1,64 @@
+"""Matte: the network's small matte becomes one of the frame's size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stream.matte import MatteRefiner
+
+SIZES_HW = [(48, 64), (47, 63), (720, 1280), (1280, 720), (20, 160), (16, 16), (1, 1)]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("size_hw", SIZES_HW)
+def test_a_constant_matte_stays_constant(make_frame, size_hw, value) -> None:
+    alpha = np.full((32, 48), value, np.float32)
+    refined = MatteRefiner().refine(alpha, make_frame("gray", size_hw))
+    assert refined.shape == size_hw and refined.dtype == np.float32
+    assert np.abs(refined - value).max() <= 1e-6
+    if value in (0, 1):
+        assert np.all(np.rint(refined * 65535) == value * 65535)
+
+
+@pytest.mark.parametrize("size_hw", SIZES_HW)
+def test_the_matte_stays_between_0_and_1(make_frame, size_hw) -> None:
+    alpha = np.random.default_rng(2).integers(0, 2, (32, 48)).astype(np.float32)
+    refined = MatteRefiner().refine(alpha, make_frame("gray", size_hw))
+    assert refined.min() >= 0 and refined.max() <= 1
+
+
+@pytest.mark.parametrize("size_hw", [(64, 96), (320, 480), (33, 49), (96, 144)])
+def test_an_edge_stays_where_it_is(make_frame, size_hw) -> None:
+    h, w = size_hw
+    alpha = np.zeros((32, 48), np.float32)
+    alpha[8:, 12:] = 1  # the upper quarter and the left quarter are room
+    refined = MatteRefiner().refine(alpha, make_frame("gray", size_hw))
+    # The sum over a row counts person pixels: the edge to a fraction of a pixel.
+    assert abs(refined[-1].sum() - 0.75 * w) <= 0.05 * w / 48 + 0.02
+    assert abs(refined[:, -1].sum() - 0.75 * h) <= 0.05 * h / 32 + 0.02
+    rows, columns = np.indices(size_hw)
+    deep = (rows > 0.35 * h) & (columns > 0.35 * w)
+    far = (rows < 0.15 * h) | (columns < 0.15 * w)
+    assert np.all(refined[deep] >= 0.999) and np.all(refined[far] <= 0.001)
+
+
+def test_a_matte_of_the_frames_size_is_left_alone(make_frame) -> None:
+    alpha = np.random.default_rng(1).random((48, 64), np.float32)
+    assert np.array_equal(MatteRefiner().refine(alpha.copy(), make_frame()), alpha)
+
+
+@pytest.mark.parametrize("size_hw", [(48, 64), (90, 160)])
+def test_the_networks_own_array_is_not_written_to(make_frame, size_hw) -> None:
+    alpha = np.random.default_rng(1).random((48, 64), np.float32)
+    alpha.flags.writeable = False
+    MatteRefiner().refine(alpha, make_frame("gray", size_hw))
+
+
+@pytest.mark.parametrize("period", [2, 4])
+def test_a_picture_smaller_than_the_networks_keeps_its_coverage(make_frame, period) -> None:
+    alpha = np.zeros((256, 256), np.float32)
+    alpha[:, ::period] = 1  # the same part of each pixel of a picture a quarter the size
+    for side in (64, 16):
+        refined = MatteRefiner().refine(alpha, make_frame("gray", (side, side)))
+        assert np.abs(refined - 1 / period).max() <= 0.1
