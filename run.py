@@ -1,9 +1,17 @@
 """Replaces the background of people in clips and pictures.
 
-python run.py video talk.mp4 talk-blurred.mp4
-python run.py video talk.mp4 talk.webm --background transparent
-python run.py image portrait.jpg portrait.png --background '#00b140'
-python run.py doctor
+For everybody:
+
+    python run.py video talk.mp4 talk-blurred.mp4
+    python run.py video talk.mp4 talk.webm --background transparent
+    python run.py image portrait.jpg portrait.png --background '#00b140'
+    python run.py doctor
+
+For makers of networks:
+
+    python run.py train --data DATA
+    python run.py export runs/person
+    python run.py evaluate --images IMAGES --masks MASKS
 """
 
 from __future__ import annotations
@@ -28,7 +36,6 @@ if TYPE_CHECKING:
 app = App(
     name="run.py",
     help=__doc__,
-    help_format="plaintext",
     version_flags=(),
     default_parameter=Parameter(negative=()),
 )

@@ -49,6 +49,7 @@ class _Lines:
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
+        self._console = Console(stderr=True, highlight=False)
         self._began = self._said = time.monotonic()
 
     def __call__(self, done: int, total: int | None) -> None:
@@ -60,4 +61,4 @@ class _Lines:
         of, left = "", ""
         if total is not None:
             of, left = f" of {total}", f", {max(0, total - done) / fps:.0f} s left"
-        print(f"{done}{of} {self._unit}, {fps:.1f} fps{left}", file=sys.stderr, flush=True)
+        self._console.print(f"{done}{of} {self._unit}, {fps:.1f} fps{left}", soft_wrap=True)
