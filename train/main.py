@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +87,9 @@ def resume(config: TrainConfig) -> keras.Model:
     model = start(config)
     model.optimizer.build(model.trainable_variables)  # or its state would be passed over
     try:
-        model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings(action="error"):  # Keras only warns of what it passes over
+            model.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         raise TrainError(f"{path} is no checkpoint of this network: {error}") from error
     return model
 

@@ -39,17 +39,16 @@ class Sample:
     def read(self) -> Example:
         """Decode the picture and its truth."""
         image = read_rgb(self.image)
-        if self.mask is not None:
-            mask, weight = read_gray(self.mask), np.full(image.shape[:2], 255, np.uint8)
-        else:
-            mask = _united(self.people, image.shape[:2])
-            weight = ~_united(self.unknown, image.shape[:2]) | mask
-        if mask.shape != image.shape[:2]:
-            raise TrainError(
-                f"{self.image} is {_size(image)}, but its mask {self.mask or 'in the annotations'} "
-                f"is {_size(mask)}: scale both together"
-            )
-        return Example(image, mask, weight)
+        size_hw = image.shape[:2]
+        unknown = _united(self.unknown, size_hw)
+        mask = _united(self.people, size_hw) if self.mask is None else read_gray(self.mask)
+        for plane in (mask, unknown):
+            if plane.shape != size_hw:
+                raise TrainError(
+                    f"{self.image} is {_size(image)}, but its mask "
+                    f"{self.mask or 'in the annotations'} is {_size(plane)}: scale both together"
+                )
+        return Example(image, mask, ~unknown | mask)
 
 
 def pairs(images: Path, masks: Path) -> list[Sample]:

@@ -1,0 +1,162 @@
+"""From a finished run to files in models/: converted, proven equal, scored, described."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="requirements-train.txt is not installed")
+pytest.importorskip("onnx", reason="requirements-train.txt is not installed")
+
+import keras
+import onnx
+
+from export import ExportError, main
+from export.card import UNSTATED
+from export.config import ExportConfig
+from export.parity import compare, probe
+from export.to_onnx import OPSET, onnx_from_keras, open_keras
+from stream.backends import open_backend
+from train.unet import build_unet
+
+# Keras's converter looks for a name that NumPy no longer has.
+pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
+
+SIZE_HW = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> Path:
+    """A tiny network with weights that make its alphas differ from pixel to pixel."""
+    keras.utils.set_random_seed(3)
+    model = build_unet(0.25, 0.3)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            rng = np.random.default_rng(len(layer.name))
+            shape = layer.gamma.shape
+            layer.set_weights([rng.uniform(0.5, 2, shape) for _ in range(4)])
+    path = tmp_path_factory.mktemp("network") / "tiny.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(network) -> Path:
+    target = network.with_suffix(".onnx")
+    onnx_from_keras(network, target, SIZE_HW)
+    return target
+
+
+def test_the_file_keeps_the_contract(exported):
+    proto = onnx.load(exported)
+    shapes = {
+        value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in (*proto.graph.input, *proto.graph.output)
+    }
+    assert shapes == {"image": [1, *SIZE_HW, 3], "alpha": [1, *SIZE_HW, 1]}
+    assert {(i.domain, i.version) for i in proto.opset_import} >= {("", OPSET)}
+    assert not [n for n in proto.graph.node if n.op_type == "Reshape"]
+
+
+@pytest.mark.parametrize("shown_hw", [(1, 1), (9, 16), (16, 9), (3, 4), (1, 3)])
+def test_reshaped_it_still_computes_what_keras_computes(network, exported, shown_hw):
+    backend = open_backend(exported)
+    image = probe(backend.fit(shown_hw))
+    wanted = np.asarray(open_keras(network)(image))
+    got = backend.infer(image)
+    assert got.shape == (*image.shape[:3], 1)
+    assert wanted.std() > 0.01  # or agreeing would mean little
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+    backend.close()
+
+
+def test_a_difference_above_the_tolerance_is_an_error(network, exported):
+    model = open_keras(network)
+    rows = compare(model, exported, tolerance=1e-4)
+    assert {row.input_hw for row in rows} >= {SIZE_HW}
+    with pytest.raises(ExportError, match=r"differs from Keras by .* more than 1e-12"):
+        compare(model, exported, tolerance=1e-12)
+    bias = model.get_layer("logits").weights[1]
+    bias.assign(bias + 1.0)
+    with pytest.raises(ExportError, match="do not ship"):
+        compare(model, exported, tolerance=1e-4)
+
+
+def test_a_failed_write_leaves_nothing_behind(network, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("onnx.save", full)
+    with pytest.raises(ExportError, match="No space left on device"):
+        onnx_from_keras(network, tmp_path / "x.onnx", SIZE_HW)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_network_is_named(tmp_path):
+    (tmp_path / "x.keras").write_text("no network")
+    with pytest.raises(ExportError, match=r"cannot open network .*x.keras"):
+        open_keras(tmp_path / "x.keras")
+
+
+@pytest.fixture
+def run(network, tmp_path) -> Path:
+    """What a training run leaves, with one picture to judge on."""
+    folder, val = tmp_path / "run", tmp_path / "data" / "people" / "val"
+    for part in (folder, val / "images", val / "masks"):
+        part.mkdir(parents=True)
+    cv2.imwrite(str(val / "images" / "voc_person-1.png"), np.full((40, 60, 3), 90, np.uint8))
+    cv2.imwrite(str(val / "masks" / "voc_person-1.png"), np.full((40, 60), 255, np.uint8))
+    (folder / "network.keras").write_bytes(network.read_bytes())
+    config = {"data": str(tmp_path / "data"), "run": str(folder), "steps": 200, "batch": 16}
+    record = {
+        "config": config,
+        "commit": "abc",
+        "keras": keras.__version__,
+        "backend": "tensorflow",
+        "pictures": {"coco/train2017": 2, "people/train/friends": 3},
+    }
+    (folder / "config.json").write_text(json.dumps(record))
+    lines = [{"step": 100, "seconds": 1800.0}, {"step": 200, "seconds": 1800.0}]
+    (folder / "curves.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    return folder
+
+
+def test_shipping_writes_network_and_card(run, tmp_path):
+    config = ExportConfig(run, models=tmp_path / "models", height=64, width=64)
+    shipped = main.main(config)
+    assert shipped == tmp_path / "models" / "person.onnx"
+    assert sorted(p.name for p in shipped.parent.iterdir()) == [
+        "person.json",
+        "person.keras",
+        "person.onnx",
+    ]
+    card = json.loads((shipped.parent / "person.json").read_text())
+    assert card["trained"]["hours"] == 1.0
+    assert card["trained"]["command"] == "python run.py train --data DATA --steps 200"
+    assert card["data"]["coco/train2017"]["pictures"] == 2
+    assert "CC BY" in card["data"]["coco/train2017"]["terms"]
+    assert card["data"]["people/train/friends"]["terms"] == UNSTATED
+    assert card["scores"]["other"]["pictures"] == 1
+    assert str(tmp_path) not in json.dumps(card)
+
+
+def test_a_run_that_has_not_ended_is_not_shipped(run, tmp_path):
+    (run / "network.keras").unlink()
+    with pytest.raises(ExportError, match="the run has not ended"):
+        main.main(ExportConfig(run, models=tmp_path / "models"))
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(ExportError, match="the run has not ended"):
+        main.main(ExportConfig(tmp_path, models=tmp_path / "models"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"height": 100}, "height 100: must be a multiple of 32"), ({"tolerance": 0}, "above 0")],
+)
+def test_what_cannot_work_is_rejected(change, message):
+    with pytest.raises(ExportError, match=message):
+        ExportConfig(Path("run"), **change)
