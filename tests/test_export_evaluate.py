@@ -7,8 +7,6 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("pycocotools", reason="requirements-train.txt is not installed")
-
 from export import ExportError
 from export.config import EvaluateConfig
 from export.evaluate import main

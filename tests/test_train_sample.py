@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("pycocotools", reason="requirements-train.txt is not installed")
-
 from train import TrainError
 from train.sample import Sample, list_pictures, pairs, read_rgb, read_rgba, without_people
 

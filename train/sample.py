@@ -8,7 +8,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as rle
 
 from train import TrainError
 
@@ -110,6 +109,8 @@ def _united(regions: Iterable[dict], size_hw: tuple[int, int]) -> Plane:
     regions = list(regions)
     if not regions:
         return np.zeros(size_hw, np.uint8)
+    from pycocotools import mask as rle  # here, so that evaluating on folders does without it
+
     return rle.decode(rle.merge(regions)) * np.uint8(255)
 
 
