@@ -7,13 +7,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import ImageColor
 
 from stream import StreamError
 from stream.color import Rgb, planes_of
 from stream.compose import alpha_at, composite
 from stream.frame import SRGB, Alpha, Frame, Plane
 from stream.interfaces import Background
+from stream.sources.pictures import is_still, load_rgb
 
 _DEFAULT_BLUR_PX = 18.0
 _MOST_BLUR_PX = 200.0
@@ -32,17 +34,23 @@ def open_background(spec: str) -> Background:
     }
     if spec in plain:
         return plain[spec]()
-    if Path(spec).is_file() or "://" in spec:
+    if "://" in spec or _is_file(spec):
         return _open_file(spec)
     try:
-        red, green, blue = ImageColor.getrgb(spec)[:3]
+        return color(ImageColor.getrgb(spec))
     except ValueError:
         raise StreamError(
             f"cannot use background {spec!r}: no such file, and not a color. Give a picture or "
             "clip that exists, a color such as '#00b140' or 'green', or one of blur, "
             "blur:STRENGTH, transparent, matte, none"
         ) from None
-    return color((red, green, blue))
+
+
+def _is_file(spec: str) -> bool:
+    try:
+        return Path(spec).is_file()
+    except (OSError, ValueError):  # too long for a name, or a character that no name has
+        return False
 
 
 def _blur_px(strength: str) -> float:
@@ -59,15 +67,10 @@ def _blur_px(strength: str) -> float:
 
 
 def _open_file(spec: str) -> Background:
-    """A picture if Pillow reads it as a single one, else a clip."""
+    """A picture if it is one that does not move, else a clip."""
     from stream.video_loop import VideoLoop  # FFmpeg is loaded only for a clip
 
-    try:
-        with Image.open(spec) as opened:
-            is_still = getattr(opened, "n_frames", 1) == 1
-    except (UnidentifiedImageError, OSError):
-        is_still = False
-    return picture(Path(spec)) if is_still else VideoLoop(spec)
+    return picture(Path(spec)) if is_still(spec) else VideoLoop(spec)
 
 
 class Plain:
@@ -126,21 +129,17 @@ class Still:
         """Nothing is held."""
 
 
-def color(rgb: tuple[int, int, int]) -> Still:
-    """One color everywhere, given as sRGB 0-255."""
-    value = np.array(rgb, np.float32) / np.float32(255)
+def color(rgb: tuple[int, ...]) -> Still:
+    """One color everywhere, given as sRGB 0-255; raises ValueError where it is none."""
+    if not all(0 <= value <= 255 for value in rgb):
+        raise ValueError(f"{rgb} is no color")
+    value = np.array(rgb[:3], np.float32) / np.float32(255)
     return Still(lambda frame: np.tile(value, (*frame.size_hw, 1)))
 
 
 def picture(path: Path) -> Still:
     """A picture that covers the frame: aspect kept, centered, the rest cropped."""
-    try:
-        with Image.open(path) as opened:
-            image = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise StreamError(
-            f"cannot read background {path} ({error}): give a whole PNG, JPEG or WebP picture"
-        ) from error
+    image, _ = load_rgb(path)
     return Still(lambda frame: cover(image, frame).astype(np.float32) / np.float32(255))
 
 
@@ -152,14 +151,18 @@ def cover_hw(image_hw: tuple[int, int], frame: Frame) -> tuple[int, int]:
     return max(height, round(h * scale)), max(width, round(shown_w * scale))
 
 
-def cover(image: np.ndarray, frame: Frame) -> np.ndarray:
-    """(h, w, …) scaled to cover the frame and cropped about its center to the frame's size."""
-    height, width = frame.size_hw
-    h, w = cover_hw(image.shape[:2], frame)
-    shrinks = h <= image.shape[0]
-    scaled = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    top, left = (h - height) // 2, (w - width) // 2
-    return scaled[top : top + height, left : left + width]
+def cover(image: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
+    """The middle of (h, w, 3) that has the frame's shape, scaled to the frame's size."""
+    (height, width), (h, w) = frame.size_hw, image.shape[:2]
+    covering = cover_hw((h, w), frame)
+    rows = max(1, round(height * h / covering[0]))
+    columns = max(1, round(width * w / covering[1]))
+    top, left = (h - rows) // 2, (w - columns) // 2
+    middle = image[top : top + rows, left : left + columns]
+    shrinks = height <= rows
+    return cv2.resize(
+        middle, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    )
 
 
 class Blur:
@@ -175,26 +178,38 @@ class Blur:
 
     def compose(self, frame: Frame, alpha: Alpha) -> Frame:
         """The person over the blurred room."""
-        sigma_px = max(self._blur_px * min(frame.size_hw) / 720, 0.5)
+        sigma_px = self._blur_px * min(frame.size_hw) / 720
         behind: list[Plane] = []
         for plane in frame.planes:
-            scale = plane.shape[0] / frame.size_hw[0]
-            behind.append(self._without_person(plane, alpha, sigma_px * scale))
+            rows, columns = (
+                part / whole for part, whole in zip(plane.shape, alpha.shape, strict=True)
+            )
+            behind.append(_room(plane, alpha, (sigma_px * rows, sigma_px * columns)))
         return composite(frame, tuple(behind), alpha)
-
-    def _without_person(self, plane: Plane, alpha: Alpha, sigma_px: float) -> Plane:
-        h, w = plane.shape
-        factor = max(1.0, sigma_px / _WORK_SIGMA)
-        small_wh = (max(1, round(w / factor)), max(1, round(h / factor)))
-        small = cv2.resize(plane, small_wh, interpolation=cv2.INTER_AREA).astype(np.float32)
-        room = 1 - cv2.dilate(alpha_at(alpha, small.shape), np.ones((3, 3), np.uint8))
-        # Deep inside the person no room is near: there the plain blur fills in, barely weighted.
-        room = np.maximum(room * room, 1e-4, dtype=np.float32)
-        sigma = sigma_px / factor
-        total = cv2.GaussianBlur(small * room, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-        weight = cv2.GaussianBlur(room, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-        blurred = np.rint(total / weight).astype(plane.dtype)
-        return cv2.resize(blurred, (w, h), interpolation=cv2.INTER_LINEAR)
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _room(plane: Plane, alpha: Alpha, sigma_yx_px: tuple[float, float]) -> Plane:
+    """The plane blurred over the pixels of the room alone, by a sigma in its own pixels."""
+    h, w = plane.shape
+    small_hw = tuple(
+        max(1, round(side / max(1.0, sigma / _WORK_SIGMA)))
+        for side, sigma in zip((h, w), sigma_yx_px, strict=True)
+    )
+    small = cv2.resize(plane, small_hw[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+    person = cv2.dilate(alpha_at(alpha, small_hw), np.ones((3, 3), np.uint8))
+    # A pixel with a trace of person spoils the mean more than it helps. Where nothing else is
+    # near, deep inside the person, the rest fills in at next to no weight.
+    weight = np.maximum(np.clip(1 - 16 * person, 0, 1), 1e-4 * (1 - person) + 1e-6)
+    sigma_y, sigma_x = (
+        max(sigma * part / whole, 0.3)
+        for sigma, part, whole in zip(sigma_yx_px, small_hw, (h, w), strict=True)
+    )
+    total, norm = (
+        cv2.GaussianBlur(values, (0, 0), sigma_x, sigmaY=sigma_y, borderType=cv2.BORDER_REPLICATE)
+        for values in (small * weight, weight)
+    )
+    blurred = np.rint(total / norm).astype(plane.dtype)
+    return cv2.resize(blurred, (w, h), interpolation=cv2.INTER_LINEAR)

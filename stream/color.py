@@ -113,7 +113,7 @@ def rgb_of(frame: Frame, size_hw: tuple[int, int]) -> Rgb:
     rgb = np.clip(rgb, 0, 1, out=rgb)
     if not frame.color.is_hdr:
         return rgb
-    return _srgb_from_linear(np.clip(_linear(rgb, frame.color), 0, 1))
+    return _encoded(_linear(rgb, frame.color), frame.color, SRGB)
 
 
 def _interpolation(plane: Plane, size_hw: tuple[int, int]) -> int:

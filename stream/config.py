@@ -23,7 +23,7 @@ class VideoConfig:
     """The clip: a file, a URL that FFmpeg opens, or a folder of pictures."""
 
     output: Path
-    """The clip to write (.mp4 .mkv .mov .webm .avi), or a folder (no extension) for PNGs."""
+    """The clip to write (.mp4 .mkv .mov .webm), or a folder (no extension) for PNGs."""
 
     _: KW_ONLY
 

@@ -16,5 +16,8 @@ class MatteRefiner:
         h, w = frame.size_hw
         if alpha.shape == (h, w):
             return alpha
-        enlarged = cv2.resize(alpha, (w, h), interpolation=cv2.INTER_CUBIC)
-        return np.clip(enlarged, 0, 1, out=enlarged)  # cubic overshoots
+        grows = h > alpha.shape[0]
+        resized = cv2.resize(
+            alpha, (w, h), interpolation=cv2.INTER_CUBIC if grows else cv2.INTER_AREA
+        )
+        return np.clip(resized, 0, 1, out=resized)  # cubic overshoots

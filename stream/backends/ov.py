@@ -24,8 +24,8 @@ class OpenVino:
         self._core = openvino.Core()
         try:
             self._model = self._core.read_model(network)
-            self._own_hw = tuple(self._model.input("image").shape)[1:3]
-        except RuntimeError as error:
+            _, *self._own_hw, _ = self._model.input("image").shape
+        except (RuntimeError, ValueError) as error:
             raise self._refused(error) from error
         self._requests: dict[tuple[int, int], openvino.InferRequest] = {}
         version = openvino.get_version().split("-")[0]
@@ -34,8 +34,7 @@ class OpenVino:
 
     def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
         """The input size for frames shown at this size, compiled and ready."""
-        h, w = self._own_hw
-        input_hw = self._own_hw
+        h, w = input_hw = self._own_hw
         if h % STRIDE == w % STRIDE == 0:
             input_hw = input_hw_for(display_hw, h * w)
         if input_hw not in self._requests:
@@ -64,7 +63,7 @@ class OpenVino:
         except RuntimeError as error:
             raise self._refused(error) from error
 
-    def _refused(self, error: RuntimeError) -> StreamError:
+    def _refused(self, error: Exception) -> StreamError:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         words = lines[-1] if lines else type(error).__name__
         return StreamError(f"cannot run the network {self._network}: {words}")

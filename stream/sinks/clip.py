@@ -46,7 +46,8 @@ class ClipWriter:
         self._passages: dict[int, Passage] = {}
         self._open = False
         with self._errors_named():
-            self._container = av.open(str(path), "w")
+            # Sound may begin before zero (its encoder's run-up); moved there, all would move.
+            self._container = av.open(str(path), "w", options={"avoid_negative_ts": "disabled"})
             self._open = True
             check_held(shown, codec, self._container)
             self._stream = self._add_picture(like, codec, rate, quality)

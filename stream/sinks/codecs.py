@@ -67,7 +67,6 @@ _BY_SUFFIX: dict[str, CodecName] = {
     ".m4v": "h264",
     ".mkv": "h264",
     ".mov": "h264",
-    ".avi": "h264",
     ".webm": "vp9",
 }
 _ALPHA_BY_SUFFIX: dict[str, CodecName] = {".mov": "prores", ".webm": "vp9"}

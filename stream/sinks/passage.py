@@ -8,6 +8,8 @@ import av
 
 from stream.carried import Carried
 
+# The layouts that the encoders know, by channels; others (5.1 with side speakers) are mapped.
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 _COVER = av.stream.Disposition.attached_pic
 
 
@@ -46,12 +48,11 @@ class Reencoded:
     def __init__(
         self, container: av.container.OutputContainer, source: av.audio.AudioStream, codec: str
     ) -> None:
-        rate = (
-            48_000 if "opus" in codec else source.codec_context.sample_rate
-        )  # Opus knows no other
+        context = cast(av.audio.AudioStream, source).codec_context
+        rate = 48_000 if "opus" in codec else context.sample_rate  # Opus knows no other
         self._container = container
         self._stream = cast(av.audio.AudioStream, container.add_stream(codec, rate))
-        self._stream.codec_context.layout = source.codec_context.layout
+        self._stream.codec_context.layout = _LAYOUTS.get(context.layout.nb_channels, "stereo")
         _dress(self._stream, source)
         self._stream.codec_context.open()
         self._resampler = av.AudioResampler(
@@ -89,6 +90,8 @@ def open_passages(
         name = _name(source)
         if source.type == "attachment":
             said = _attach(cast(av.stream.AttachmentStream, source), container)
+        elif source.disposition & _COVER and container.format.name == "matroska":
+            said = _attach_cover(source, carried, container)
         elif _is_taken(source, container):
             passages[source.index] = Copied(container, source)
             said = "copied"
@@ -105,7 +108,7 @@ def open_passages(
 def _is_taken(source: av.stream.Stream, container: av.container.OutputContainer) -> bool:
     if source.type == "video":
         is_cover = bool(source.disposition & _COVER)
-        return is_cover and container.format.name in ("mp4", "mov", "matroska")
+        return is_cover and container.format.name == "mp4"
     if source.codec_context is None or source.type not in ("audio", "subtitle"):
         return False
     return source.codec_context.codec.canonical_name in container.supported_codecs
@@ -116,6 +119,19 @@ def _attach(source: av.stream.AttachmentStream, container: av.container.OutputCo
         return "left behind: only Matroska holds attachments"
     name = source.metadata.get("filename", "attachment")
     container.add_attachment(name, source.mimetype or "application/octet-stream", source.data)
+    return "copied"
+
+
+def _attach_cover(
+    source: av.stream.Stream, carried: Carried, container: av.container.OutputContainer
+) -> str:
+    """Matroska keeps a cover as an attached file; its packet comes before the first frame's."""
+    kind = source.codec_context.codec.canonical_name.replace("mjpeg", "jpeg")
+    data = next((p for p in carried.packets if p.stream_index == source.index), None)
+    if data is None:
+        return "left behind: it cannot be read"
+    name = f"cover.{kind.replace('jpeg', 'jpg')}"
+    container.add_attachment(name, f"image/{kind}", bytes(data))
     return "copied"
 
 

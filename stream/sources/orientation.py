@@ -30,13 +30,26 @@ class Orientation:
         FFmpeg's matrix maps a stored (x, y) to a shown (a·x + c·y, b·x + d·y); only its signs
         matter here, as a turn by anything but quarters would need a larger frame.
         """
-        matrix = picture.side_data.get("DISPLAYMATRIX")
+        try:
+            matrix = picture.side_data.get("DISPLAYMATRIX")
+        except ValueError:  # PyAV gives up on all of it where one kind is too new for it
+            return cls._of_rotation(picture.rotation)
         if matrix is None:
             return cls()
         a, b, _, c, d = struct.unpack_from("=5i", memoryview(cast(Buffer, matrix)))
         if abs(a) >= abs(b):
             return cls(False, flip_rows=d < 0, flip_columns=a < 0)
         return cls(True, flip_rows=b < 0, flip_columns=c < 0)
+
+    @classmethod
+    def _of_rotation(cls, degrees: int) -> Orientation:
+        """Quarter turns counterclockwise."""
+        turns = {
+            90: cls(True, flip_rows=True),
+            180: cls(False, True, True),
+            270: cls(True, False, True),
+        }
+        return turns.get(degrees % 360, cls())
 
     def turnable(self, format: str) -> str:
         """The format to turn in: half-width chroma (4:2:2) turned would be half-height (4:4:0),

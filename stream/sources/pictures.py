@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from stream import StreamError
@@ -28,25 +29,46 @@ class Picture:
 
 
 def read_picture(path: Path, pts: int = 0, time_base: Fraction = Fraction(1)) -> Picture:
-    """A picture, upright, as planar RGB; its alpha, if any, is dropped.
-
-    Raises StreamError naming the file where it is no whole picture.
-    """
-    try:
-        with Image.open(path) as opened:
-            profile = opened.info.get("icc_profile") if opened.mode in ("RGB", "RGBA") else None
-            rgb = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))  # (H, W, 3)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise StreamError(
-            f"cannot read picture {path} ({_cause(error)}): give a whole PNG, JPEG or WebP file"
-        ) from error
+    """A picture, upright, as planar RGB. Raises StreamError where it is no whole picture."""
+    rgb, profile = load_rgb(path)
     red, green, blue = cv2.split(rgb)
     frame = Frame((green, blue, red), "gbrp", SRGB, pts, time_base, time.monotonic_ns())
     return Picture(frame, profile)
 
 
+def load_rgb(path: Path) -> tuple[NDArray[np.uint8], bytes | None]:
+    """(H, W, 3) RGB of a picture, upright, its alpha dropped; and its color profile, if any.
+
+    Raises StreamError naming the file where it is no whole picture.
+    """
+    try:
+        with Image.open(path) as opened:
+            upright = ImageOps.exif_transpose(opened)
+            profile = opened.info.get("icc_profile") if opened.mode in ("RGB", "RGBA") else None
+            if opened.mode.startswith("I;16"):  # Pillow would clip 16 bits at 255
+                gray = (np.asarray(upright).astype(np.float32) / 257 + 0.5).astype(np.uint8)
+                return cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), None
+            return np.asarray(upright.convert("RGB")), profile
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise StreamError(
+            f"cannot read picture {path} ({_cause(error)}): give a whole PNG, JPEG or WebP file"
+        ) from error
+
+
+def is_still(path: str) -> bool:
+    """True for a picture, also one of many pages; False for what moves, or is no picture."""
+    try:
+        with Image.open(path) as opened:
+            return opened.format not in ("GIF", "PNG") or getattr(opened, "n_frames", 1) == 1
+    except Image.DecompressionBombError:
+        return True
+    except OSError:  # also what Pillow raises where it knows no picture
+        return False
+
+
 def _cause(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error).split(" '")[0]
+    words = getattr(error, "strerror", None) or str(error)
+    return words.split(" '")[0].splitlines()[0]
 
 
 def pictures_in(folder: Path) -> list[Path]:

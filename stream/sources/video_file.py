@@ -100,7 +100,7 @@ class VideoFile:
         """Decoded pictures in presentation order, each with a time."""
         try:
             for packet in self._container.demux():
-                if packet.stream_index != self._stream.index:
+                if packet.stream.index != self._stream.index:  # flush packets have no stream_index
                     self._carry(packet)
                     continue
                 self._packets += packet.size > 0
