@@ -1,0 +1,183 @@
+"""The straight line: every frame, in order, each under its own matte; and what the clock says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from stream import pipeline
+from stream.backgrounds import open_background
+from stream.frame import Frame
+from stream.matte import MatteRefiner
+from stream.overlap import ReadAhead, WriteBehind
+from stream.pipeline import StageClock, run
+from stream.segmenter import Segmenter
+
+SIZE_HW = (32, 64)
+
+
+class Numbers:
+    """A source whose frames are as bright as their number."""
+
+    is_live = False
+
+    def __init__(self, make_frame, count: int) -> None:
+        self._frames = [
+            make_frame("gbrp", SIZE_HW, fill=(number,) * 3, pts=number * 7)
+            for number in range(count)
+        ]
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, once."""
+        yield from self._frames
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Reads:
+    """A backend whose alpha is the frame's number, in an array that it uses again."""
+
+    name = "reads"
+
+    def __init__(self) -> None:
+        self._alpha = np.zeros((1, *SIZE_HW, 1), np.float32)
+
+    def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
+        """One size for all."""
+        return SIZE_HW
+
+    def infer(self, image: np.ndarray) -> np.ndarray:
+        """Overwrites the alpha of the call before."""
+        self._alpha[:] = image[..., :1] / np.float32(255)
+        return self._alpha
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Records:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+
+    def write(self, frame: Frame) -> None:
+        """Remember one frame."""
+        self.frames.append(frame)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.mark.parametrize("overlapped", [False, True])
+@pytest.mark.parametrize("spec", ["none", "matte", "transparent", "#ffffff", "blur"])
+def test_every_frame_comes_out_in_order_with_its_own_time(make_frame, spec, overlapped) -> None:
+    source, sink, told = Numbers(make_frame, 60), Records(), []
+    into = WriteBehind(sink, 2) if overlapped else sink
+    done = run(
+        ReadAhead(source, 2) if overlapped else source,
+        Segmenter(Reads()),
+        MatteRefiner(),
+        open_background(spec),
+        into,
+        StageClock(),
+        told.append,
+    )
+    into.close()
+    assert done == 60 and told == list(range(1, 61))
+    assert [frame.pts for frame in sink.frames] == [number * 7 for number in range(60)]
+
+
+@pytest.mark.parametrize("overlapped", [False, True])
+def test_each_matte_lies_on_its_own_frame(make_frame, overlapped) -> None:
+    sink = Records()
+    source, into = Numbers(make_frame, 200), WriteBehind(sink, 3) if overlapped else sink
+    run(
+        ReadAhead(source, 3) if overlapped else source,
+        Segmenter(Reads()),
+        MatteRefiner(),
+        open_background("transparent"),
+        into,
+        StageClock(),
+        lambda done: None,
+    )
+    into.close()
+    for number, frame in enumerate(sink.frames):
+        *colors, alpha = frame.planes
+        assert all(np.all(plane == number) for plane in (*colors, alpha)), f"frame {number}"
+
+
+def test_a_sources_error_ends_the_line_after_what_came_before(make_frame) -> None:
+    class Breaks(Numbers):
+        def __iter__(self) -> Iterator[Frame]:
+            """Three frames and an error."""
+            yield from self._frames[:3]
+            raise OSError("the cable came off")
+
+    sink = Records()
+    parts = (Segmenter(Reads()), MatteRefiner(), open_background("none"))
+    with pytest.raises(OSError, match="the cable came off"):
+        run(Breaks(make_frame, 9), *parts, sink, StageClock(), lambda done: None)
+    assert [frame.pts for frame in sink.frames] == [0, 7, 14]
+
+
+def test_an_empty_source_is_no_frame(make_frame) -> None:
+    parts = (Segmenter(Reads()), MatteRefiner(), open_background("none"), Records())
+    assert run(Numbers(make_frame, 0), *parts, StageClock(), lambda done: None) == 0
+
+
+# The clock
+
+
+@pytest.fixture
+def clocked(monkeypatch: pytest.MonkeyPatch):
+    """clocked(times in ms, warm_up) is a clock that saw one stage take these times."""
+
+    def make(spent_ms: list[int], warm_up: int = 0) -> StageClock:
+        ticks = [tick for spent in spent_ms for tick in (1_000, 1_000 + spent * 1_000_000)]
+        injected = SimpleNamespace(perf_counter_ns=iter(ticks).__next__)
+        monkeypatch.setattr(pipeline, "time", injected)
+        clock = StageClock(warm_up)
+        for _ in spent_ms:
+            with clock("segment"):
+                pass
+        return clock
+
+    return make
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 100, 101])
+@pytest.mark.parametrize("percent", [0, 1, 25, 50, 90, 95, 99, 100])
+def test_a_percentile_has_its_share_at_or_below_it(clocked, count, percent) -> None:
+    spent = [int(value) for value in np.random.default_rng(count).permutation(count) + 1]
+    (value,) = clocked(spent).percentiles_ms(percent)["segment"]
+    assert value in spent
+    assert sum(each <= value for each in spent) >= count * percent / 100
+    assert sum(each >= value for each in spent) >= count * (100 - percent) / 100
+
+
+def test_the_median_and_the_tail_of_known_times(clocked) -> None:
+    p50, p95 = clocked(list(range(1, 102))).percentiles_ms(50, 95)["segment"]
+    assert (p50, p95) == (51, 96)
+
+
+def test_the_first_runs_are_left_out(clocked) -> None:
+    clock = clocked([900, 800, 5, 5, 5], warm_up=2)
+    assert clock.percentiles_ms(50, 100)["segment"] == (5, 5)
+
+
+def test_a_run_as_short_as_the_warm_up_is_still_told(clocked) -> None:
+    assert clocked([4, 4], warm_up=5).percentiles_ms(50)["segment"] == (4,)
+
+
+def test_the_line_times_its_four_stages(make_frame) -> None:
+    clock = StageClock()
+    parts = (Segmenter(Reads()), MatteRefiner(), open_background("none"), Records())
+    run(Numbers(make_frame, 8), *parts, clock, lambda done: None)
+    table = clock.percentiles_ms(50, 95)
+    assert list(table) == ["segment", "matte", "composite", "write"]
+    assert all(0 <= p50 <= p95 for p50, p95 in table.values())
