@@ -140,7 +140,7 @@ def nearest_format(format: str, offered: list[str]) -> str:
     assert wanted is not None
     known = {name: layout for name in offered if (layout := layout_of(name)) is not None}
 
-    def loss(name: str) -> tuple[bool, bool, bool, int, int]:
+    def loss(name: str) -> tuple[bool, bool, int, int, int]:
         layout = known[name]
         chroma = (1, 1) if wanted.family != "yuv" else wanted.chroma_shift
         coarser = sum(max(0, a - b) for a, b in zip(layout.chroma_shift, chroma, strict=True))
@@ -148,7 +148,7 @@ def nearest_format(format: str, offered: list[str]) -> str:
         return (
             wanted.has_alpha and not layout.has_alpha,
             layout.family != "yuv",
-            layout.depth < wanted.depth,
+            max(0, wanted.depth - layout.depth),
             coarser,
             finer + layout.depth + layout.has_alpha,
         )

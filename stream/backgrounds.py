@@ -153,16 +153,27 @@ def cover_hw(image_hw: tuple[int, int], frame: Frame) -> tuple[int, int]:
 
 def cover(image: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
     """The middle of (h, w, 3) that has the frame's shape, scaled to the frame's size."""
-    (height, width), (h, w) = frame.size_hw, image.shape[:2]
-    covering = cover_hw((h, w), frame)
-    rows = max(1, round(height * h / covering[0]))
-    columns = max(1, round(width * w / covering[1]))
-    top, left = (h - rows) // 2, (w - columns) // 2
-    middle = image[top : top + rows, left : left + columns]
-    shrinks = height <= rows
-    return cv2.resize(
-        middle, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    covering = cover_hw((image.shape[0], image.shape[1]), frame)
+    # Cut first, a little wider than needed: a long strip would grow to many times the frame.
+    cut = [_middle(*sides) for sides in zip(image.shape, covering, frame.size_hw, strict=False)]
+    rows, columns = (part for part, _ in cut)
+    h, w = (scaled for _, scaled in cut)
+    shrinks = h <= rows.stop - rows.start
+    scaled = cv2.resize(
+        image[rows, columns], (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     )
+    height, width = frame.size_hw
+    top, left = (h - height) // 2, (w - width) // 2
+    return scaled[top : top + height, left : left + width]
+
+
+def _middle(side: int, covering: int, wanted: int) -> tuple[slice, int]:
+    """The middle of `side` pixels that shows `wanted` of the `covering` ones that it becomes, with
+    a pixel to spare at both ends; and how many pixels that middle becomes."""
+    part = min(side, -(-wanted * side // covering) + 2)
+    part += (side - part) % 2  # so that the center stays where it is
+    start = (side - part) // 2
+    return slice(start, start + part), max(wanted, round(part * covering / side))
 
 
 class Blur:

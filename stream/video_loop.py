@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -23,15 +24,16 @@ class VideoLoop:
         self._clip = VideoFile(path)
         self._moments = self._endless()
         self._ends_s, self._shown = next(self._moments)
-        self._began_s: float | None = None
+        self._began_s: Fraction | None = None
         self._planes: tuple[Plane, ...] = ()
         self._made_from: tuple[object, ...] | None = None
 
     def compose(self, frame: Frame, alpha: Alpha) -> Frame:
         """The person over the clip's frame of this moment."""
+        time_s = frame.pts * frame.time_base
         if self._began_s is None:
-            self._began_s = frame.seconds
-        while self._ends_s <= frame.seconds - self._began_s:
+            self._began_s = time_s
+        while self._ends_s <= time_s - self._began_s:
             self._ends_s, self._shown = next(self._moments)
         made_from = (self._shown, frame.size_hw, frame.format, frame.color, frame.pixel_aspect)
         if self._made_from != made_from:
@@ -42,18 +44,18 @@ class VideoLoop:
         """Close the clip; safe to call twice."""
         self._clip.close()
 
-    def _endless(self) -> Iterator[tuple[float, Frame]]:
+    def _endless(self) -> Iterator[tuple[Fraction, Frame]]:
         """(when it ends, in seconds since the start, frame), the clip again and again."""
-        began_s = 0.0
+        began_s = Fraction(0)
         while True:
-            first_s = shown_s = self._clip.first.seconds
+            first_s = shown_s = self._clip.first.pts * self._clip.first.time_base
             waiting: Frame | None = None
             for shown in self._clip:
-                shown_s = shown.seconds
+                shown_s = shown.pts * shown.time_base
                 if waiting is not None:
                     yield began_s + shown_s - first_s, waiting
                 waiting = shown
-            began_s += shown_s - first_s + float(1 / self._clip.rate)
+            began_s += shown_s - first_s + 1 / self._clip.rate
             yield began_s, waiting or self._clip.first
             self._clip.close()
             self._clip = VideoFile(self._path)

@@ -24,7 +24,8 @@ class OpenVino:
         self._core = openvino.Core()
         try:
             self._model = self._core.read_model(network)
-            _, *self._own_hw, _ = self._model.input("image").shape
+            _, h, w, _ = self._model.input("image").shape
+            self._own_hw = (h, w)
         except (RuntimeError, ValueError) as error:
             raise self._refused(error) from error
         self._requests: dict[tuple[int, int], openvino.InferRequest] = {}
