@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -151,7 +152,7 @@ def cover_hw(image_hw: tuple[int, int], frame: Frame) -> tuple[int, int]:
     return max(height, round(h * scale)), max(width, round(shown_w * scale))
 
 
-def cover(image: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
+def cover(image: NDArray[Any], frame: Frame) -> NDArray[Any]:
     """The middle of (h, w, 3) that has the frame's shape, scaled to the frame's size."""
     covering = cover_hw((image.shape[0], image.shape[1]), frame)
     # Cut first, a little wider than needed: a long strip would grow to many times the frame.

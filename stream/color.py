@@ -95,10 +95,18 @@ def _coding(tags: ColorTags, layout: Layout) -> tuple[NDArray[np.float32], NDArr
 
 
 def rgb_of(frame: Frame, size_hw: tuple[int, int]) -> Rgb:
-    """The frame as SDR R'G'B' 0-1, scaled to `size_hw`: what the network looks at.
+    """The frame as SDR R'G'B' 0-1, scaled to `size_hw`: what the network and a PNG show.
 
     HDR is brought to SDR with reference white at 1; brighter is clipped.
     """
+    rgb = coded_rgb_of(frame, size_hw)
+    if not frame.color.is_hdr:
+        return rgb
+    return _encoded(_linear(rgb, frame.color), frame.color, SRGB)
+
+
+def coded_rgb_of(frame: Frame, size_hw: tuple[int, int]) -> Rgb:
+    """The frame as R'G'B' 0-1 that mean what its own tags say, scaled to `size_hw`."""
     h, w = size_hw
     stored = cv2.merge(
         [
@@ -110,10 +118,7 @@ def rgb_of(frame: Frame, size_hw: tuple[int, int]) -> Rgb:
     inverse = np.linalg.inv(matrix.astype(np.float64))
     shift = -inverse @ offset.astype(np.float64)
     rgb = cv2.transform(stored, np.column_stack([inverse, shift]).astype(np.float32))
-    rgb = np.clip(rgb, 0, 1, out=rgb)
-    if not frame.color.is_hdr:
-        return rgb
-    return _encoded(_linear(rgb, frame.color), frame.color, SRGB)
+    return np.clip(rgb, 0, 1, out=rgb)
 
 
 def _interpolation(plane: Plane, size_hw: tuple[int, int]) -> int:
@@ -128,15 +133,21 @@ def planes_of(rgb: Rgb, like: Frame, tags: ColorTags = SRGB) -> tuple[Plane, ...
     """
     if like.color.is_hdr != tags.is_hdr or (tags.is_hdr and tags.transfer != like.color.transfer):
         rgb = _encoded(_linear(rgb, tags), tags, like.color)
-    matrix, offset = _coding(like.color, like.layout)
+    return stored_planes(rgb, like.layout, like.color)
+
+
+def stored_planes(rgb: Rgb, layout: Layout, color: ColorTags) -> tuple[Plane, ...]:
+    """R'G'B' 0-1 that mean what `color` says, as the color planes of a layout."""
+    matrix, offset = _coding(color, layout)
     stored = cv2.transform(rgb, np.column_stack([matrix, offset]))
-    top = (1 << like.layout.depth) - 1
-    sizes = like.layout.plane_hws(like.size_hw)[:3]
     planes = []
-    for component, (h, w) in zip(cv2.split(stored), sizes, strict=True):
+    for component, (h, w) in zip(
+        cv2.split(stored), layout.plane_hws(rgb.shape[:2])[:3], strict=True
+    ):
         if component.shape != (h, w):
             component = cv2.resize(component, (w, h), interpolation=cv2.INTER_AREA)
-        planes.append(np.clip(np.rint(component), 0, top).astype(like.layout.dtype))
+        top = (1 << layout.depth) - 1
+        planes.append(np.clip(np.rint(component), 0, top).astype(layout.dtype))
     return tuple(planes)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from stream import StreamError
 
 CodecName = Literal["h264", "h265", "vp9", "av1", "prores", "ffv1"]
+CODEC_NAMES = get_args(CodecName)
 
 DEFAULT_NETWORK = Path(__file__).parent.parent / "models" / "person.onnx"
 DEFAULT_BACKGROUND = "blur"
@@ -31,8 +32,9 @@ class VideoConfig:
     """blur, blur:STRENGTH (pixels at 720 lines), a color (#00b140, green), a picture, a clip,
     transparent, matte (the alpha as gray) or none."""
 
-    codec: CodecName | None = None
-    """Video codec; by default H.264 (VP9 in .webm; ProRes 4444 in .mov for transparent)."""
+    codec: str | None = None
+    """Video codec: h264, h265, vp9, av1, prores or ffv1; by default H.264 (VP9 in .webm; ProRes
+    4444 in .mov for transparent)."""
 
     quality: int | None = None
     """Constant quality of the codec (CRF), lower is better: 18 for h264 by default."""
@@ -48,6 +50,10 @@ class VideoConfig:
 
     def __post_init__(self) -> None:
         """Reject what cannot work, before anything is opened."""
+        if self.codec not in (None, *CODEC_NAMES):
+            raise StreamError(
+                f"cannot encode as {self.codec}: the codecs are {', '.join(CODEC_NAMES)}"
+            )
         if self.fps <= 0:
             raise StreamError(f"cannot play pictures at {self.fps} fps: give a rate above 0")
 

@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
-from stream.av_frames import picture_of, planes_in, reformatted
-from stream.frame import ColorTags, Frame, Plane, layout_of
+from stream.color import coded_rgb_of, rgb_of, stored_planes
+from stream.frame import ColorTags, Frame, Layout, Plane, layout_of
 
 
 def converted(frame: Frame, format: str, color: ColorTags) -> Frame:
     """The same picture stored as `format` with values that mean the same in `color`.
 
-    The alpha plane never passes through swscale, which turns 255 into 1020 of 1023.
+    swscale is kept out of it: it turns an alpha of 255 into 1020 of 1023, and white into 65 280
+    of 65 535.
     """
     if frame.format == format and frame.color == color:
         return frame
     wanted = layout_of(format)
     assert wanted is not None
-    if wanted.family == frame.layout.family == "yuv" and frame.color == color == _limited(color):
-        sizes = wanted.plane_hws(frame.size_hw)[:3]
-        planes = [
-            _recoded(plane, hw, frame.layout.depth, wanted.depth)
-            for plane, hw in zip(frame.planes[:3], sizes, strict=True)
-        ]
-    else:
-        planes = _through_swscale(
-            frame, format.replace("yuva", "yuv").replace("gbra", "gbr"), color
-        )
+    planes = _color_planes(frame, wanted, color)
     if wanted.has_alpha:
         planes.append(_alpha_plane(frame, wanted.depth))
     return frame.with_planes(tuple(planes), format, color)
 
 
-def _limited(color: ColorTags) -> ColorTags | None:
-    return None if color.full_range else color
+def _color_planes(frame: Frame, wanted: Layout, color: ColorTags) -> list[Plane]:
+    if frame.layout.family == "gray":
+        return _of_gray(frame.planes[0], wanted, color)
+    if wanted.family == frame.layout.family == "yuv" and frame.color == color:
+        if not color.full_range or wanted.depth == frame.layout.depth:
+            sizes = wanted.plane_hws(frame.size_hw)[:3]
+            return [
+                _recoded(plane, hw, frame.layout.depth, wanted.depth)
+                for plane, hw in zip(frame.planes[:3], sizes, strict=True)
+            ]
+        return list(stored_planes(coded_rgb_of(frame, frame.size_hw), wanted, color))
+    return list(stored_planes(rgb_of(frame, frame.size_hw), wanted, color))
+
+
+def _of_gray(gray: Plane, wanted: Layout, color: ColorTags) -> list[Plane]:
+    """Every gray value has one code in each plane: a table of 256 serves."""
+    steps = np.linspace(0, 1, 256, dtype=np.float32)[None, :, None]
+    one_row = replace(wanted, chroma_shift=(0, 0))
+    tables = stored_planes(np.tile(steps, (1, 1, 3)), one_row, color)  # (1, 256) each
+    h, w = gray.shape
+    return [
+        table[0][gray if hw == (h, w) else cv2.resize(gray, hw[::-1], interpolation=cv2.INTER_AREA)]
+        for table, hw in zip(tables, wanted.plane_hws((h, w))[:3], strict=True)
+    ]
 
 
 def _recoded(plane: Plane, size_hw: tuple[int, int], depth: int, to_depth: int) -> Plane:
@@ -49,13 +65,6 @@ def _recoded(plane: Plane, size_hw: tuple[int, int], depth: int, to_depth: int) 
     half, top = 1 << (depth - to_depth - 1), (1 << to_depth) - 1
     reduced = np.minimum((plane.astype(np.uint32) + half) >> (depth - to_depth), top)
     return reduced.astype(np.uint8 if to_depth == 8 else np.uint16)
-
-
-def _through_swscale(frame: Frame, format: str, color: ColorTags) -> list[Plane]:
-    opaque = frame.format.replace("yuva", "yuv").replace("gbra", "gbr")
-    count = 1 if opaque.startswith("gray") else 3
-    picture = picture_of(frame.with_planes(frame.planes[:count], opaque))
-    return list(planes_in(reformatted(picture, format, frame.size_hw, color)))
 
 
 def _alpha_plane(frame: Frame, depth: int) -> Plane:

@@ -59,6 +59,7 @@ class WriteBehind:
         self._queue: queue.Queue[Frame | None] = queue.Queue(depth)
         self._error: BaseException | None = None
         self._failed = threading.Event()
+        self._told = False
         self._thread = threading.Thread(target=self._write, name="write behind", daemon=True)
         self._thread.start()
 
@@ -72,13 +73,16 @@ class WriteBehind:
         if self._thread.is_alive():
             _offer(self._queue, None, self._failed)
             self._thread.join()
-        self._sink.close()
-        self._raise()
+        try:
+            self._sink.close()
+        finally:  # of two errors the first is the one that tells
+            if not self._told:
+                self._raise()
 
     def _raise(self) -> None:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        self._told = True
+        if self._error is not None:
+            raise self._error
 
     def _write(self) -> None:
         try:

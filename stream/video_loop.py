@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
-
 from stream.av_frames import picture_of, planes_in, reformatted
-from stream.backgrounds import cover_hw
-from stream.color import planes_of
+from stream.backgrounds import cover, cover_hw
+from stream.color import coded_rgb_of, planes_of
 from stream.compose import composite
-from stream.frame import SRGB, Alpha, Frame, Plane
+from stream.frame import Alpha, Frame, Plane
 from stream.sources.video_file import VideoFile
 
 
@@ -63,23 +60,17 @@ class VideoLoop:
 
 def fitted(shown: Frame, frame: Frame) -> tuple[Plane, ...]:
     """The planes of `shown` in the format of `frame`, scaled to cover it, cropped to its size."""
-    h, w = cover_hw((shown.size_hw[0], round(shown.size_hw[1] * shown.pixel_aspect)), frame)
-    picture = picture_of(shown)
-    if shown.color.is_hdr or frame.color.is_hdr:
-        return _fitted_in_light(shown, frame, (h, w))
-    scaled = planes_in(reformatted(picture, frame.format, (h, w), frame.color))
+    h, w = shown.size_hw
+    display_hw = (h, round(w * shown.pixel_aspect))
+    if shown.color.is_hdr or frame.color.is_hdr:  # the two mean other light by the same values
+        rgb = coded_rgb_of(shown, display_hw)
+        return planes_of(cover(rgb, frame), frame, shown.color)
+    covering = cover_hw(display_hw, frame)
+    scaled = planes_in(reformatted(picture_of(shown), frame.format, covering, frame.color))
     return tuple(
         _middle(plane, hw)
         for plane, hw in zip(scaled, frame.layout.plane_hws(frame.size_hw), strict=True)
     )
-
-
-def _fitted_in_light(shown: Frame, frame: Frame, size_hw: tuple[int, int]) -> tuple[Plane, ...]:
-    """Where one of the two is HDR, values mean other light: they go through planes_of."""
-    tags = replace(SRGB, primaries=shown.color.primaries, transfer=shown.color.transfer)
-    green, blue, red = planes_in(reformatted(picture_of(shown), "gbrp16le", size_hw, tags))
-    rgb = np.dstack([_middle(plane, frame.size_hw) for plane in (red, green, blue)])
-    return planes_of(rgb.astype(np.float32) / np.float32(65535), frame, tags)
 
 
 def _middle(plane: Plane, size_hw: tuple[int, int]) -> Plane:

@@ -21,6 +21,7 @@ from stream.sinks.codecs import Codec, check_held
 from stream.sinks.passage import Passage, open_passages
 
 _NOT_CARRIED = {"encoder", "major_brand", "minor_version", "compatible_brands", "DURATION"}
+_TELLS = ("mp4", "mov")  # containers that state the pixels' shape for any codec
 
 
 class ClipWriter:
@@ -105,8 +106,10 @@ class ClipWriter:
             self._color = video_tags(like.color, like.size_hw)
         self._say_format(like)
         tag_encoder(context, self._color)
-        self._size_hw = context.height, context.width = self._padded_hw(like, codec)
-        context.sample_aspect_ratio = like.pixel_aspect
+        self._squared_hw = self._square(like, codec)
+        self._size_hw = self._even(self._squared_hw or like.size_hw, codec)
+        context.height, context.width = self._size_hw
+        context.sample_aspect_ratio = Fraction(1) if self._squared_hw else like.pixel_aspect
         context.time_base = stream.time_base = like.time_base
         if codec.tag:
             context.codec_tag = codec.tag
@@ -116,17 +119,28 @@ class ClipWriter:
         context.open()
         return stream
 
-    def _padded_hw(self, like: Frame, codec: Codec) -> tuple[int, int]:
+    def _square(self, like: Frame, codec: Codec) -> tuple[int, int] | None:
+        """The size with square pixels, where the file could not say that they are not square."""
+        if like.pixel_aspect == 1 or codec.tells_aspect or self._container.format.name in _TELLS:
+            return None
+        h, w = like.size_hw
+        width = max(1, round(w * like.pixel_aspect))
+        self.notes.append(
+            f"pixels were {like.pixel_aspect} as wide as high, which {codec.canonical} cannot say "
+            f"in {self._shown.suffix}: scaled from {w}×{h} to {width}×{h}"
+        )
+        return h, width
+
+    def _even(self, size_hw: tuple[int, int], codec: Codec) -> tuple[int, int]:
         """The encoded size: even where the codec takes no odd one."""
         layout = layout_of(self._format)
         assert layout is not None
-        h, w = like.size_hw
+        h, w = size_hw
         v_shift, h_shift = layout.chroma_shift if codec.needs_even else (0, 0)
         even = (h + h % (1 << v_shift), w + w % (1 << h_shift))
         if even != (h, w):
-            added = " and ".join(
-                name for name, a, b in (("row", h, even[0]), ("column", w, even[1])) if a != b
-            )
+            sides = (("row", h, even[0]), ("column", w, even[1]))
+            added = " and ".join(name for name, had, has in sides if had != has)
             self.notes.append(
                 f"{w}×{h} is odd and {codec.canonical} in 4:2:0 takes even sizes only: the last "
                 f"{added} repeated (VP9, ProRes and PNG keep odd sizes)"
@@ -142,6 +156,14 @@ class ClipWriter:
     def _picture(self, frame: Frame) -> av.VideoFrame:
         """The frame as the encoder takes it: its format, its size, its time."""
         frame = converted(frame, self._format, self._color)
+        if self._squared_hw:
+            sizes = frame.layout.plane_hws(self._squared_hw)
+            frame = frame.with_planes(
+                tuple(
+                    cv2.resize(plane, hw[::-1], interpolation=cv2.INTER_CUBIC)
+                    for plane, hw in zip(frame.planes, sizes, strict=True)
+                )
+            )
         if frame.size_hw != self._size_hw:
             sizes = frame.layout.plane_hws(self._size_hw)
             frame = frame.with_planes(

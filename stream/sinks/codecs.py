@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import av
 
 from stream import StreamError
 from stream.config import CodecName
+
+os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder writes of itself on the terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Codec:
     options: dict[str, str]
     large: dict[str, str] = field(default_factory=dict)  # more options, above 4K
     needs_even: bool = False  # refuses odd sizes where chroma is subsampled
+    tells_aspect: bool = False  # states the pixels' shape in its own headers
     tag: str = ""  # the name in MP4 where players insist on one
 
     def options_at(self, quality: int | None, size_hw: tuple[int, int]) -> dict[str, str]:
@@ -44,8 +48,8 @@ _4K_PX = 4096 * 2304
 # Encoders look 40 frames ahead, of 50 MB each at 8K.
 _LOOK_10 = {"rc-lookahead": "10"}
 
-CODECS: dict[CodecName, Codec] = {
-    "h264": Codec("libx264", "h264", 18, 51, {}, _LOOK_10, needs_even=True),
+CODECS: dict[str, Codec] = {
+    "h264": Codec("libx264", "h264", 18, 51, {}, _LOOK_10, needs_even=True, tells_aspect=True),
     "h265": Codec(
         "libx265",
         "hevc",
@@ -54,6 +58,7 @@ CODECS: dict[CodecName, Codec] = {
         {"x265-params": "log-level=error"},
         {"x265-params": "log-level=error:rc-lookahead=10"},
         needs_even=True,
+        tells_aspect=True,
         tag="hvc1",
     ),
     "vp9": Codec("libvpx-vp9", "vp9", 26, 63, {"b": "0", "row-mt": "1", "cpu-used": "4"}),
@@ -72,7 +77,7 @@ _BY_SUFFIX: dict[str, CodecName] = {
 _ALPHA_BY_SUFFIX: dict[str, CodecName] = {".mov": "prores", ".webm": "vp9"}
 
 
-def codec_for(path: Path, asked: CodecName | None, with_alpha: bool) -> Codec:
+def codec_for(path: Path, asked: str | None, with_alpha: bool) -> Codec:
     """The codec for a file of this name; raises StreamError where the container cannot hold it."""
     suffix = path.suffix.lower()
     if suffix not in _BY_SUFFIX:
