@@ -37,6 +37,7 @@ app = App(
     name="run.py",
     help=__doc__,
     version_flags=(),
+    suppress_keyboard_interrupt=False,  # main() has more to say
     default_parameter=Parameter(negative=()),
 )
 _TRAIN_DEFAULTS = TrainConfig()

@@ -122,7 +122,8 @@ def coded_rgb_of(frame: Frame, size_hw: tuple[int, int]) -> Rgb:
 
 
 def _interpolation(plane: Plane, size_hw: tuple[int, int]) -> int:
-    return cv2.INTER_AREA if plane.shape[0] >= size_hw[0] else cv2.INTER_LINEAR
+    shrinks = plane.shape[0] >= size_hw[0] and plane.shape[1] >= size_hw[1]
+    return cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
 
 
 def planes_of(rgb: Rgb, like: Frame, tags: ColorTags = SRGB) -> tuple[Plane, ...]:

@@ -27,7 +27,7 @@ from stream.sinks.codecs import codec_for
 from stream.sinks.pictures import PictureFolder, write_picture
 from stream.sources.pictures import Pictures, pictures_in, read_picture
 from stream.sources.video_file import VideoFile
-from stream.staging import make_folder, staged
+from stream.staging import Interrupted, make_folder, staged
 
 _QUEUE_FRAMES = 4  # enough to even out frames of uneven cost; 200 MB at 8K
 
@@ -50,15 +50,22 @@ def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: Non
         backend = opened(open_backend(config.network))
         place = stack.enter_context(staged(config.output, config.force, is_folder))
         sink = _open_sink(config, place, background, source)
-        frames = run(
-            opened(ReadAhead(source, _QUEUE_FRAMES)),
-            Segmenter(backend),
-            MatteRefiner(),
-            background,
-            opened(WriteBehind(sink, _QUEUE_FRAMES)),
-            clock,
-            lambda done: on_progress(done, source.frames_expected),
-        )
+        try:
+            frames = run(
+                opened(ReadAhead(source, _QUEUE_FRAMES)),
+                Segmenter(backend),
+                MatteRefiner(),
+                background,
+                opened(WriteBehind(sink, _QUEUE_FRAMES)),
+                clock,
+                lambda done: on_progress(done, source.frames_expected),
+            )
+        except KeyboardInterrupt:
+            if not clock.count("write"):
+                raise Interrupted(
+                    "interrupted before the first frame: nothing was written"
+                ) from None
+            raise
     return Report(
         frames=frames,
         seconds=time.monotonic() - began,
@@ -130,7 +137,7 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
             if len(pairs) > 1 or target != config.output:
                 make_folder(target.parent)
             with staged(target, config.force, is_folder=False) as place:
-                write_picture(place, composite, picture.icc_profile)
+                write_picture(place, composite, picture.icc_profile, shown=target)
             done += 1
             on_progress(done, len(pairs))
     return Report(done, time.monotonic() - began, backend.name, str(config.output))
@@ -158,6 +165,8 @@ def _pairs(config: ImageConfig) -> list[tuple[Path, Path]]:
     if twice:
         raise StreamError(f"cannot write {twice[0]} twice: two inputs have that name; rename one")
     for source, target in pairs:
+        if not source.exists():
+            raise StreamError(f"cannot find {source}: is the name right?")
         if target.exists() and target.samefile(source):
             raise StreamError(f"cannot write {target} over itself: give another OUTPUT")
         if target.exists() and not config.force:

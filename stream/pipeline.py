@@ -28,6 +28,10 @@ class StageClock:
         yield
         self._spent_ns[stage].append(time.perf_counter_ns() - began_ns)
 
+    def count(self, stage: str) -> int:
+        """How often a stage was run to its end."""
+        return len(self._spent_ns[stage])
+
     def percentiles_ms(self, *percents: int) -> dict[str, tuple[float, ...]]:
         """For each stage its times at these percentiles, in milliseconds."""
         table = {}
@@ -49,7 +53,6 @@ def run(
     on_frame: OnFrame,
 ) -> int:
     """Carry every frame from source to sink, in order, until the source ends; how many it were."""
-    done = 0
     for frame in source:
         with clock("segment"):
             alpha = segmenter.segment(frame)
@@ -59,6 +62,5 @@ def run(
             frame = background.compose(frame, alpha)
         with clock("write"):
             sink.write(frame)
-        done += 1
-        on_frame(done)
-    return done
+        on_frame(clock.count("write"))
+    return clock.count("write")

@@ -29,7 +29,10 @@ def staged(output: Path, force: bool, is_folder: bool) -> Iterator[Path]:
         make_folder(place)
     try:
         yield place
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, Interrupted):  # somebody has said already that nothing is worth keeping
+            _remove(place)
+            raise
         raise Interrupted(_keep(place, output)) from None
     except BaseException:
         _remove(place)
@@ -81,9 +84,8 @@ def _unused(output: Path, mark: str) -> Path:
 
 def _keep(place: Path, output: Path) -> str:
     """Move what was made to its partial name; say so."""
-    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        _remove(place)
-        return "interrupted before the first frame: nothing was written"
+    if not place.exists():
+        return "interrupted: nothing was written"
     partial = _unused(output, ".partial")
     place.rename(partial)
     return f"interrupted: what was done is kept in {partial}"

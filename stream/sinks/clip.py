@@ -21,6 +21,7 @@ from stream.sinks.codecs import Codec, check_held
 from stream.sinks.passage import Passage, open_passages
 
 _NOT_CARRIED = {"encoder", "major_brand", "minor_version", "compatible_brands", "DURATION"}
+_LONGEST_REORDERING_S = 60
 _TELLS = ("mp4", "mov")  # containers that state the pixels' shape for any codec
 
 
@@ -60,7 +61,7 @@ class ClipWriter:
     def write(self, frame: Frame) -> None:
         """Encode one frame, and pass on what belongs beside it."""
         with self._errors_named():
-            self._container.mux(self._stream.encode(self._picture(frame)))
+            self._mux(self._picture(frame))
             self._pass_on()
 
     def close(self) -> None:
@@ -68,7 +69,7 @@ class ClipWriter:
         if not self._open:
             return
         with self._errors_named():
-            self._container.mux(self._stream.encode(None))
+            self._mux(None)
             self._pass_on()
             for passage in self._passages.values():
                 passage.finish()
@@ -152,6 +153,14 @@ class ClipWriter:
         assert has is not None
         if has.depth < had.depth and had.family != "rgb":
             self.notes.append(f"{had.depth}-bit reduced to {has.depth}: the codec takes no more")
+
+    def _mux(self, picture: av.VideoFrame | None) -> None:
+        for packet in self._stream.encode(picture):
+            assert packet.pts is not None and packet.dts is not None
+            # x265 makes up the decoding time of a clip's only frame.
+            if abs(packet.pts - packet.dts) * packet.time_base > _LONGEST_REORDERING_S:
+                packet.dts = packet.pts
+            self._container.mux(packet)
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
         """The frame as the encoder takes it: its format, its size, its time."""

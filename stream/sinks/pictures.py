@@ -44,13 +44,16 @@ class PictureFolder:
         """Nothing is held."""
 
 
-def write_picture(path: Path, frame: Frame, icc_profile: bytes | None) -> None:
-    """Write one picture, in the kind that the name's ending says. Raises StreamError."""
+def write_picture(path: Path, frame: Frame, icc_profile: bytes | None, *, shown: Path) -> None:
+    """Write one picture, of the kind that the name's ending says; `shown` is its name in errors.
+
+    Raises StreamError where the kind is unknown or cannot hold what the frame has.
+    """
     bgr = bgr_of(frame)
     channels = 1 if bgr.ndim == 2 else bgr.shape[2]
     if channels == 4 and path.suffix.lower() not in _WITH_ALPHA:
         raise StreamError(
-            f"cannot keep transparency in a {path.suffix} file: give one of "
+            f"cannot keep transparency in {shown}: end the name with "
             f"{', '.join(sorted(_WITH_ALPHA))}"
         )
     rgb = bgr if channels == 1 else cv2.cvtColor(bgr, _RGB_ORDER[channels])
@@ -59,8 +62,12 @@ def write_picture(path: Path, frame: Frame, icc_profile: bytes | None) -> None:
         Image.fromarray(rgb).save(
             path, icc_profile=profile, **_OPTIONS.get(path.suffix.lower(), {})
         )
-    except (OSError, ValueError) as error:
-        raise StreamError(f"cannot write {path}: {reason(error)}") from error
+    except ValueError as error:  # an ending that Pillow does not know
+        raise StreamError(
+            f"cannot write {shown}: end the name with .png, .jpg, .webp or .tif"
+        ) from error
+    except OSError as error:
+        raise StreamError(f"cannot write {shown}: {reason(error)}") from error
 
 
 def png_of(frame: Frame) -> bytes:

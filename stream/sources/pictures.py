@@ -73,7 +73,9 @@ def _cause(error: Exception) -> str:
 
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures of a folder in natural order: 2 comes before 10. Raises StreamError if none."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES]
+    found = [
+        path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file()
+    ]
     if not found:
         raise StreamError(
             f"cannot find a picture in {folder}: put {', '.join(sorted(_SUFFIXES))} files there"
@@ -83,7 +85,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def _natural(path: Path) -> list[tuple[bool, int, str]]:
     parts = re.split(r"(\d+)", path.name.lower())
-    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 class Pictures:
