@@ -13,8 +13,6 @@ import run
 from stream.backends import open_backend
 from stream.interfaces import Backend
 
-RunImage = Callable[..., int]
-
 
 @pytest.fixture(scope="module")
 def engine(bright_network: Path) -> Iterator[Backend]:
@@ -27,7 +25,9 @@ def engine(bright_network: Path) -> Iterator[Backend]:
 
 
 @pytest.fixture
-def run_image(bright_network: Path, engine: Backend, monkeypatch: pytest.MonkeyPatch) -> RunImage:
+def run_image(
+    bright_network: Path, engine: Backend, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., int]:
     """run_image(word, …) is `run.py image word …` with that network."""
     monkeypatch.setattr("stream.main.open_backend", lambda *asked: engine)
 
@@ -61,7 +61,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def one_line(capsys: pytest.CaptureFixture) -> str:
-    """What was said on standard error: one line, and no traceback."""
+    """What was said on standard error, if it is one line."""
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1 and said.startswith("run.py: "), said
     return said
