@@ -136,6 +136,12 @@ def test_there_must_be_something_to_resume(data, tmp_path):
         main.main(config_for(data, tmp_path / "new", resume=True))
 
 
+def test_a_run_folder_that_cannot_be_made_is_named(data, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainError, match=r"cannot write .*file/run/config.json"):
+        main.main(config_for(data, tmp_path / "file" / "run"))
+
+
 def test_a_checkpoint_of_another_network_is_refused(finished):
     other = dataclasses.replace(finished[0], resume=True, width=0.5)
     with pytest.raises(TrainError, match="is no checkpoint of this network"):

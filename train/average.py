@@ -15,6 +15,8 @@ def averaged(model: keras.Model, images: Images) -> Iterator[None]:
     """Lend the model the running average of its weights."""
     kept = [ops.copy(variable.value) for variable in model.variables]
     model.optimizer.finalize_variable_values(model.trainable_variables)
+    for variable in model.trainable_variables:  # on JAX both now share memory that predict reuses
+        variable.assign(ops.copy(variable.value))
     settle_norms(model, images)
     try:
         yield

@@ -69,11 +69,19 @@ def open_run(config: TrainConfig, pictures: dict[str, int]) -> None:
         raise TrainError(f"{config.run} holds a run: resume it, or name another folder")
     if config.resume and not (config.run / CHECKPOINT).exists():
         raise TrainError(f"nothing to resume: no {CHECKPOINT} in {config.run}")
-    config.run.mkdir(parents=True, exist_ok=True)
     asked = {name: _plain(value) for name, value in dataclasses.asdict(config).items()}
     made_by = {"commit": commit(), "keras": keras.__version__, "backend": keras.backend.backend()}
     record = {"config": asked, **made_by, "pictures": pictures}
-    (config.run / "config.json").write_text(json.dumps(record, indent=2) + "\n")
+    write_json(record, config.run / "config.json")
+
+
+def write_json(record: dict, path: Path) -> None:
+    """Write a record, its folder made first."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record, indent=2) + "\n")
+    except OSError as error:
+        raise TrainError(f"cannot write {path}: {error}") from error
 
 
 def seconds(run: Path) -> float:

@@ -1,6 +1,5 @@
 """Training, from a folder of data to a network with its scores."""
 
-import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from train.collection import Collection, census, training, validation
 from train.config import TrainConfig
 from train.dataset import Batches
 from train.imagenet import lite0_file, load_encoder, read_state_dict
-from train.journal import CHECKPOINT, Journal, open_run, save
+from train.journal import CHECKPOINT, Journal, open_run, save, write_json
 from train.losses import matte_loss
 from train.optimizer import build_optimizer
 from train.score import Scores, score_groups
@@ -98,7 +97,7 @@ def finish(model: keras.Model, scores: dict[str, Scores], config: TrainConfig) -
     """Save the network without optimizer state, and its scores beside it."""
     network = config.run / NETWORK
     save(bare(model), network)
-    (config.run / "scores.json").write_text(json.dumps(scores, indent=2) + "\n")
+    write_json(scores, config.run / "scores.json")
     for group, row in scores.items():
         log.info("%s: %s", group, {name: round(value, 4) for name, value in row.items()})
     return Trained(network, scores)
