@@ -84,7 +84,8 @@ def _unused(output: Path, mark: str) -> Path:
 
 def _keep(place: Path, output: Path) -> str:
     """Move what was made to its partial name; say so."""
-    if not place.exists():
+    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+        _remove(place)
         return "interrupted: nothing was written"
     partial = _unused(output, ".partial")
     place.rename(partial)
