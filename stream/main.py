@@ -27,7 +27,7 @@ from stream.sinks.codecs import codec_for
 from stream.sinks.pictures import PictureFolder, write_picture
 from stream.sources.pictures import Pictures, pictures_in, read_picture
 from stream.sources.video_file import VideoFile
-from stream.staging import Interrupted, make_folder, staged
+from stream.staging import make_folder, staged
 
 _QUEUE_FRAMES = 4  # enough to even out frames of uneven cost; 200 MB at 8K
 
@@ -48,24 +48,18 @@ def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: Non
         background = opened(open_background(config.background))
         source = opened(_open_source(config))
         backend = opened(open_backend(config.network))
-        place = stack.enter_context(staged(config.output, config.force, is_folder))
+        begun = partial(clock.count, "write")
+        place = stack.enter_context(staged(config.output, config.force, is_folder, begun))
         sink = _open_sink(config, place, background, source)
-        try:
-            frames = run(
-                opened(ReadAhead(source, _QUEUE_FRAMES)),
-                Segmenter(backend),
-                MatteRefiner(),
-                background,
-                opened(WriteBehind(sink, _QUEUE_FRAMES)),
-                clock,
-                lambda done: on_progress(done, source.frames_expected),
-            )
-        except KeyboardInterrupt:
-            if not clock.count("write"):
-                raise Interrupted(
-                    "interrupted before the first frame: nothing was written"
-                ) from None
-            raise
+        frames = run(
+            opened(ReadAhead(source, _QUEUE_FRAMES)),
+            Segmenter(backend),
+            MatteRefiner(),
+            background,
+            opened(WriteBehind(sink, _QUEUE_FRAMES)),
+            clock,
+            lambda done: on_progress(done, source.frames_expected),
+        )
     return Report(
         frames=frames,
         seconds=time.monotonic() - began,
@@ -136,7 +130,7 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
             composite = background.compose(picture.frame, alpha)
             if len(pairs) > 1 or target != config.output:
                 make_folder(target.parent)
-            with staged(target, config.force, is_folder=False) as place:
+            with staged(target, config.force, False, begun=lambda: False) as place:
                 write_picture(place, composite, picture.icc_profile, shown=target)
             done += 1
             on_progress(done, len(pairs))

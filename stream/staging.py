@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -17,11 +17,14 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def staged(output: Path, force: bool, is_folder: bool) -> Iterator[Path]:
+def staged(
+    output: Path, force: bool, is_folder: bool, begun: Callable[[], object] = lambda: True
+) -> Iterator[Path]:
     """A place to write `output` at, on the same disk.
 
     When the block ends well it is moved to `output`; on Ctrl-C what is there is kept beside it
-    under a name that says partial, and Interrupted is raised; on any error it is removed.
+    under a name that says partial, if `begun` says that it is worth it, and Interrupted is raised;
+    on any error it is removed.
     """
     _check_place(output, force, is_folder)
     place = _unused(output, ".writing")
@@ -29,11 +32,11 @@ def staged(output: Path, force: bool, is_folder: bool) -> Iterator[Path]:
         make_folder(place)
     try:
         yield place
-    except KeyboardInterrupt as stop:
-        if isinstance(stop, Interrupted):  # somebody has said already that nothing is worth keeping
-            _remove(place)
-            raise
-        raise Interrupted(_keep(place, output)) from None
+    except KeyboardInterrupt:
+        if begun() and place.exists():
+            raise Interrupted(_keep(place, output)) from None
+        _remove(place)
+        raise Interrupted(f"interrupted: nothing was written to {output}") from None
     except BaseException:
         _remove(place)
         raise
@@ -84,9 +87,6 @@ def _unused(output: Path, mark: str) -> Path:
 
 def _keep(place: Path, output: Path) -> str:
     """Move what was made to its partial name; say so."""
-    if not place.exists() or (place.is_dir() and not any(place.iterdir())):
-        _remove(place)
-        return "interrupted: nothing was written"
     partial = _unused(output, ".partial")
     place.rename(partial)
     return f"interrupted: what was done is kept in {partial}"

@@ -89,10 +89,12 @@ def test_ctrl_c_before_the_first_frame_leaves_nothing_and_says_so(tmp_path: Path
     for output, is_folder in ((tmp_path / "clip.mp4", False), (tmp_path / "pictures", True)):
         with (
             pytest.raises(Interrupted, match="nothing was written"),
-            staged(output, force=False, is_folder=is_folder),
+            staged(output, False, is_folder, begun=lambda: False) as place,
         ):
+            if not is_folder:
+                place.write_text("a header without a frame")
             raise KeyboardInterrupt
-        assert names_in(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_interrupted_is_a_keyboard_interrupt() -> None:

@@ -18,6 +18,8 @@ from stream import StreamError
 from stream.frame import SRGB, Frame
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+# Beyond twice this Pillow refuses, taking the file for an attack on memory.
+Image.MAX_IMAGE_PIXELS = 250_000_000
 
 
 @dataclass(frozen=True, slots=True)
