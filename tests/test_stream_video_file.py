@@ -328,18 +328,20 @@ def test_a_size_that_changes_midway_is_scaled_to_the_first(tmp_path: Path) -> No
 # -------------------------------------------------------------------------- which stream, if any
 
 
-def with_cover(path: Path, *, picture_too: bool) -> Path:
-    """Sound with a cover picture as first stream, and a clip if `picture_too`."""
+def with_cover(path: Path, *, picture_too: bool, cover_too: bool = True) -> Path:
+    """Sound with a cover picture, and a clip behind them if `picture_too`."""
     with av.open(str(path), "w") as container:
-        cover = container.add_stream("mjpeg", 1)
-        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover = container.add_stream("mjpeg", 1) if cover_too else None
+        if cover is not None:
+            cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
+            cover.disposition = av.stream.Disposition.attached_pic
         sound = container.add_stream("aac", 48_000, layout="mono")
         clip = container.add_stream("libx264", 30) if picture_too else None
         if clip is not None:
             clip.width, clip.height, clip.pix_fmt = 64, 48, "yuv420p"
         still = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 99, np.uint8), "rgb24")
-        container.mux(cover.encode(still.reformat(format="yuvj420p")))
+        if cover is not None:
+            container.mux(cover.encode(still.reformat(format="yuvj420p")))
         for number in range(5):
             wave = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
             wave.sample_rate, wave.pts = 48_000, number * 1024
@@ -364,10 +366,11 @@ def test_cover_art_is_no_video_stream(tmp_path: Path) -> None:
 
 
 def test_the_last_frames_come_also_where_the_sound_is_the_first_stream(tmp_path: Path) -> None:
-    path = with_cover(tmp_path / "both.mkv", picture_too=True)
-    with av.open(str(path)) as container:
-        assert container.streams[0].type == "audio"
-    assert len(frames_of(path)) == 5
+    for name in ("late.mkv", "late.mp4", "late.ts"):
+        path = with_cover(tmp_path / name, picture_too=True, cover_too=False)
+        with av.open(str(path)) as container:
+            assert container.streams[0].type == "audio"
+        assert len(frames_of(path)) == 5, name
 
 
 def test_what_is_no_clip_is_refused_by_name(tmp_path: Path, make_clip: MakeClip) -> None:
@@ -438,6 +441,23 @@ def test_bytes_damaged_midway_cost_some_frames_and_are_said(make_clip: MakeClip,
     assert 30 < len(frames) <= 60
     assert times_of(frames)[-1] == pytest.approx(59 / 30, abs=0.4)  # it went on behind the damage
     assert source.losses
+
+
+@pytest.mark.parametrize("name", ["hole.mkv", "hole.webm", "hole.ts"])
+def test_no_frame_is_lost_without_a_word(make_clip: MakeClip, name: str) -> None:
+    codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
+    path = make_clip(name, pts=list(range(60)), codec=codec, with_sound=codec == "libx264")
+    whole, lost = path.read_bytes(), 0
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        start = int(len(whole) * random.uniform(0.2, 0.8))
+        noise = random.integers(0, 256, 400, np.uint8).tobytes()
+        path.write_bytes(whole[:start] + noise + whole[start + len(noise) :])
+        source = VideoFile(str(path))
+        missing = 60 - len(list(source))
+        lost += missing
+        assert source.losses or not missing, f"{missing} frames, seed {seed}"
+    assert lost > 0  # else nothing was tried
 
 
 def test_close_twice_is_fine(make_clip: MakeClip) -> None:
