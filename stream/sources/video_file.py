@@ -51,8 +51,9 @@ class VideoFile:
         pictures = self._pictures()
         first = next(pictures, None)
         if first is None:
+            why = "; ".join(self._watch.found()) or "it holds none"
             self.close()
-            raise StreamError(f"cannot find a single frame in {path}: is the file whole?")
+            raise StreamError(f"cannot find a single frame in {path} ({why}): is the file whole?")
         self._ahead = chain([first], pictures)
         self._orientation = Orientation.of(first)
         self._format = self._orientation.turnable(house_format(first.format))
