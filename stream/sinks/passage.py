@@ -87,6 +87,8 @@ def open_passages(
     """A passage for every stream that can travel, by index; `notes` says what becomes of each."""
     passages: dict[int, Passage] = {}
     for source in carried.streams:
+        if source.type == "data" and source.codec_context is None and carried.chapters:
+            continue  # MP4's text track of chapters, which are carried as chapters
         name = _name(source)
         if source.type == "attachment":
             said = _attach(cast(av.stream.AttachmentStream, source), container)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import av
+from collections import Counter
 
-_GAP_S = 0.5
-_SHORT_S = 0.5
+import av
+from av.format import Flags
+
+_HEADERS_BYTES = 200  # more than that between two packets is something that was skipped
 
 
 class Losses:
-    """Watches the packets and pictures of one stream; `found()` says in words what is lost."""
+    """Watches a clip's packets and one stream's pictures; `found()` says in words what is lost."""
 
     def __init__(
         self, container: av.container.InputContainer, stream: av.video.VideoStream, tick_s: float
     ) -> None:
         self._container, self._stream, self._tick_s = container, stream, tick_s
-        self._packets = self._damaged = 0
+        self._packets = self._damaged = self._skipped_bytes = 0
         self._end_s = 0.0
-        self._gaps: list[tuple[int, int]] = []
-        self._last: int | None = None
+        self._read_to: int | None = None  # position in the file
+        self._last_pts: int | None = None
+        self._steps: Counter[int] = Counter()  # ticks from picture to picture
         self._stopped: list[str] = []
 
     @property
@@ -27,25 +30,31 @@ class Losses:
         return "mp4" in self._container.format.name and self._stream.frames > 0
 
     def packet_read(self, packet: av.Packet) -> None:
-        """Note one packet of the stream."""
+        """Note one packet of any stream."""
         if packet.size == 0:
             return
-        self._packets += 1
-        moment = packet.pts if packet.pts is not None else packet.dts
-        if moment is None:
-            return
-        if self._last is not None and (moment - self._last) * self._tick_s > _GAP_S:
-            self._gaps.append((self._last, moment))
-        self._last = moment
-        self._end_s = max(self._end_s, (moment + (packet.duration or 0)) * self._tick_s)
+        if packet.pos is not None and packet.pos >= 0:
+            if self._read_to is not None:
+                between = packet.pos - self._read_to
+                self._skipped_bytes += between if between > _HEADERS_BYTES else 0
+            self._read_to = packet.pos + packet.size
+        if packet.stream.index == self._stream.index:
+            self._packets += 1
+            moment = packet.pts if packet.pts is not None else packet.dts
+            if moment is not None:
+                self._end_s = max(self._end_s, (moment + (packet.duration or 0)) * self._tick_s)
 
     def packet_failed(self) -> None:
         """Note a packet that does not decode."""
         self._damaged += 1
 
     def picture_decoded(self, picture: av.VideoFrame) -> None:
-        """Note one picture: the decoder may have patched it."""
+        """Note one picture, in the order of showing: the decoder may have patched it."""
         self._damaged += picture.is_corrupt
+        if picture.pts is not None:
+            if self._last_pts is not None:
+                self._steps[picture.pts - self._last_pts] += 1
+            self._last_pts = picture.pts
 
     def reading_stopped(self, words: str) -> None:
         """Note that the file gave no more."""
@@ -61,27 +70,37 @@ class Losses:
             if missing > 0:
                 losses.append(f"{missing} frames missing: the file is cut short")
             return losses
-        losses += [f"{s:.1f} s missing in the middle" for s in self._holes_s()]
+        if missing := self._missing_between():
+            losses.append(f"{missing} frames missing in the middle")
         noted_s = _seconds(self._stream.metadata.get("DURATION", ""))
-        if noted_s is not None and noted_s - self._end_s > _SHORT_S:
+        if noted_s is not None and noted_s - self._end_s > 2 * self._usual_step * self._tick_s:
             losses.append(f"the last {noted_s - self._end_s:.1f} s missing: the file is cut short")
         return losses
 
-    def _holes_s(self) -> list[float]:
-        """Gaps in which, by the file's own index, there is a key frame. A clip of variable rate
-        may rest for seconds, but then no key frame is noted there."""
-        if not self._gaps:
-            return []
-        try:
-            self._container.seek(0)  # reads the index, which most files have at their end
-        except (av.FFmpegError, OSError):
-            return []
-        listed = [entry.timestamp for entry in self._stream.index_entries]
-        return [
-            (end - start) * self._tick_s
-            for start, end in self._gaps
-            if any(start < moment < end for moment in listed)
-        ]
+    @property
+    def _usual_step(self) -> int:
+        """Ticks from one picture to the next, most of the time."""
+        if self._steps:
+            return self._steps.most_common(1)[0][0]
+        return round(1 / (float(self._stream.average_rate or 30) * self._tick_s))
+
+    def _missing_between(self) -> int:
+        """How many frames the holes in time have room for, where holes mean loss.
+
+        A clip of variable rate may rest for seconds. So holes count only in broadcast streams of
+        otherwise even rate, and in Matroska files of which some bytes were passed over.
+        """
+        usual = self._usual_step
+        if "matroska" in self._container.format.name:
+            means_loss = self._skipped_bytes > 0
+        else:
+            near = sum(n for step, n in self._steps.items() if abs(step - usual) <= 0.1 * usual)
+            is_even = near >= 0.8 * self._steps.total()
+            means_loss = is_even and Flags.ts_discont in Flags(self._container.format.flags)
+        if not means_loss:
+            return 0
+        holes = {step: n for step, n in self._steps.items() if step > 1.5 * usual}
+        return sum((round(step / usual) - 1) * n for step, n in holes.items())
 
 
 def _seconds(clock: str) -> float | None:

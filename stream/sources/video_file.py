@@ -88,10 +88,10 @@ class VideoFile:
         """Decoded pictures in presentation order, each with a time."""
         try:
             for packet in self._container.demux():
+                self._watch.packet_read(packet)
                 if packet.stream.index != self._stream.index:
                     self._carry(packet)
                     continue
-                self._watch.packet_read(packet)
                 yield from self._decoded(packet)
         except av.FFmpegError as error:
             self._watch.reading_stopped(reason(error))
@@ -109,8 +109,8 @@ class VideoFile:
             self._watch.packet_failed()
             return
         for picture in pictures:
-            self._watch.picture_decoded(picture)
             self._times.date(picture)
+            self._watch.picture_decoded(picture)
             yield from self._progressive(picture)
 
     def _progressive(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
