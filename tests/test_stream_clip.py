@@ -350,14 +350,29 @@ def test_subtitles_are_copied_where_the_container_takes_them(tmp_path: Path) -> 
     assert any(note.startswith("subtitle 1 (subrip, eng): copied") for note in notes)
 
 
-def test_subtitles_that_do_not_fit_are_left_behind_and_said(tmp_path: Path) -> None:
+def test_subtitles_that_do_not_fit_are_rewritten_and_said(tmp_path: Path) -> None:
     clip = film(tmp_path / "in.mkv", subtitles="subrip")
-    for name in ("out.mp4", "out.webm"):
+    for name, codec in (("out.mp4", "mov_text"), ("out.mov", "mov_text"), ("out.webm", "webvtt")):
         notes = rewritten(clip, tmp_path / name)
-        assert any(note.startswith("subtitle 1 (subrip, eng): left behind") for note in notes), (
-            notes
-        )
+        assert any(f"subtitle 1 (subrip, eng): rewritten as {codec}" in note for note in notes)
+        assert said_in(tmp_path / name) == said_in(clip)
         assert len(shown_times(tmp_path / name)) == 10
+    rewritten(tmp_path / "out.mp4", tmp_path / "back.mkv")
+    assert said_in(tmp_path / "back.mkv") == said_in(clip)
+
+
+def said_in(path: Path) -> list[tuple[float, str, str]]:
+    """When, in which language, what."""
+    said = []
+    with av.open(str(path)) as container:
+        (stream,) = container.streams.subtitles
+        for packet in container.demux(stream):
+            for line in packet.decode() if packet.size else ():
+                if text := line.dialogue.decode():
+                    said.append(
+                        (round(float(packet.pts * packet.time_base), 3), stream.language, text)
+                    )
+    return said
 
 
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.mov", "out.webm"])

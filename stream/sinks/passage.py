@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Protocol, cast
 
 import av
@@ -10,6 +11,8 @@ from stream.carried import Carried
 
 # The layouts that the encoders know, by channels; others (5.1 with side speakers) are mapped.
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+_WORDS = ("subrip", "ass", "webvtt", "mov_text", "text")
+_WORDS_IN = {"mp4": "mov_text", "mov": "mov_text", "webm": "webvtt", "matroska": "srt"}
 _COVER = av.stream.Disposition.attached_pic
 
 
@@ -81,6 +84,41 @@ class Reencoded:
             self._container.mux(self._stream.encode(resampled))
 
 
+class Rewritten:
+    """Subtitles in words, in the form that the container takes."""
+
+    def __init__(
+        self, container: av.container.OutputContainer, source: av.stream.Stream, codec: str
+    ) -> None:
+        self._container = container
+        self._decoder = cast(av.subtitles.codeccontext.SubtitleCodecContext, source.codec_context)
+        self._stream = cast(av.subtitles.stream.SubtitleStream, container.add_stream(codec))
+        self._encoder = self._stream.codec_context
+        if not self._decoder.is_open:
+            self._decoder.open()  # which makes up its header of styles
+        self._encoder.subtitle_header = self._decoder.subtitle_header
+        self._encoder.time_base = self._stream.time_base = Fraction(1, 1000)
+        _dress(self._stream, source)
+        self._encoder.open()
+
+    def take(self, packet: av.Packet) -> None:
+        """Pass on what the packet says; one that does not decode says nothing."""
+        try:
+            words = self._decoder.decode2(packet)
+        except av.error.InvalidDataError:
+            return
+        if words is None:
+            return
+        rewritten = self._encoder.encode_subtitle(words)
+        rewritten.pts, rewritten.dts = packet.pts, packet.dts
+        rewritten.duration, rewritten.time_base = packet.duration, packet.time_base
+        rewritten.stream = self._stream
+        self._container.mux(rewritten)
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
 def open_passages(
     carried: Carried, container: av.container.OutputContainer, notes: list[str]
 ) -> dict[int, Passage]:
@@ -101,6 +139,10 @@ def open_passages(
             codec = "libopus" if container.format.name == "webm" else "aac"
             passages[source.index] = Reencoded(container, cast(av.audio.AudioStream, source), codec)
             said = f"re-encoded to {codec.removeprefix('lib')}: the container does not take it"
+        elif _codec_of(source) in _WORDS and container.format.name in _WORDS_IN:
+            codec = _WORDS_IN[container.format.name]
+            passages[source.index] = Rewritten(container, source, codec)
+            said = f"rewritten as {codec}: the container does not take it"
         else:
             said = "left behind: the container does not take it"
         notes.append(f"{name}: {said}")
@@ -113,7 +155,7 @@ def _is_taken(source: av.stream.Stream, container: av.container.OutputContainer)
         return is_cover and container.format.name == "mp4"
     if source.codec_context is None or source.type not in ("audio", "subtitle"):
         return False
-    return source.codec_context.codec.canonical_name in container.supported_codecs
+    return _codec_of(source) in container.supported_codecs
 
 
 def _attach(source: av.stream.AttachmentStream, container: av.container.OutputContainer) -> str:
@@ -143,9 +185,13 @@ def _dress(stream: av.stream.Stream, source: av.stream.Stream) -> None:
     stream.disposition = source.disposition
 
 
+def _codec_of(source: av.stream.Stream) -> str:
+    return source.codec_context.codec.canonical_name if source.codec_context else ""
+
+
 def _name(source: av.stream.Stream) -> str:
     kind = "cover art" if source.disposition & _COVER else source.type
-    codec = source.codec_context.codec.canonical_name if source.codec_context else ""
+    codec = _codec_of(source)
     language = source.language if source.language not in (None, "und") else ""
     inside = ", ".join(part for part in (codec, language) if part)
     return f"{kind} {source.index} ({inside})" if inside else f"{kind} {source.index}"
