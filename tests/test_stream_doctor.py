@@ -1,0 +1,90 @@
+"""doctor: what is there is found, what is missing comes with what to do."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+
+import run
+from stream import doctor
+from stream.doctor import Finding, examine
+from stream.sinks.codecs import CODECS
+
+
+def by_subject(findings: list[Finding]) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in findings}
+
+
+def test_whatever_is_missing_comes_with_what_to_do() -> None:
+    findings = examine()
+    assert all(finding.remedy for finding in findings if not finding.is_there)
+    assert all(finding.what for finding in findings)
+
+
+def test_the_engine_and_every_codec_of_this_machine_are_found() -> None:
+    found = by_subject(examine())
+    assert "OpenVINO" in found["engine, processor"].what
+    for name, codec in CODECS.items():
+        assert found[f"codec {name}"].is_there
+        assert codec.encoder in found[f"codec {name}"].what
+
+
+def test_a_missing_encoder_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacks_x265(name: str, mode: str) -> object:
+        if name == "libx265":
+            raise av.codec.codec.UnknownCodecError(name)
+        return None
+
+    monkeypatch.setattr(av, "Codec", lacks_x265)
+    found = by_subject(list(doctor._codecs()))
+    assert not found["codec h265"].is_there
+    assert found["codec h264"].is_there
+
+
+def test_a_missing_network_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(doctor, "DEFAULT_NETWORK", tmp_path / "none.onnx")
+    finding = doctor._network()
+    assert not finding.is_there
+    assert "none.onnx" in finding.what
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="V4L2 devices are Linux's")
+def test_a_loopback_is_a_virtual_camera_and_no_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = [
+        (Path("/dev/video0"), "uvcvideo", "Webcam", 0x1),
+        (Path("/dev/video1"), "uvcvideo", "Webcam's metadata", 0x800000),
+        (Path("/dev/video9"), "v4l2 loopback", "Virtual Camera", 0x3),
+    ]
+    monkeypatch.setattr(doctor, "_video_devices", lambda: iter(devices))
+    assert [finding.what for finding in doctor._cameras() if finding.is_there] == [
+        "/dev/video0: Webcam (uvcvideo)"
+    ]
+    assert [finding.what for finding in doctor._virtual_cameras()] == [
+        "/dev/video9: Virtual Camera"
+    ]
+
+
+def test_the_table_is_printed_and_nothing_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["doctor"]) == 0
+    printed = capsys.readouterr().out
+    assert "engine" in printed and "what to do" in printed
+
+
+@pytest.mark.virtualcam
+def test_real_devices_are_found(shared: Path, tmp_path: Path) -> None:
+    boot = shared / "rig" / "boot"
+    if not boot.exists() or shutil.which("insmod") is None:
+        pytest.skip("needs ../shared/rig and insmod (package kmod)")
+    root = Path(__file__).parent.parent
+    command = f"cd {root} && COLUMNS=200 {sys.executable} run.py doctor"
+    words = [str(boot), "-t", "60", str(tmp_path), "bash", "-c", command]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "/dev/video0: vivid (vivid)" in done.stdout
+    assert "/dev/video9: Webcam" in done.stdout
+    assert "/dev/video10: VirtualCamera" in done.stdout
