@@ -150,7 +150,7 @@ def test_what_is_bright_stays_and_what_is_dark_becomes_the_background(
     with Image.open(tmp_path / "out" / "000001.png") as picture:
         shown = np.asarray(picture).astype(int)
     ground, square = shown[40, 60], shown[24, 8]
-    assert np.abs(ground - (4, 160, 60)).max() < 12  # 30 / 255 of the dark is left
+    assert np.abs(ground - (4, 160, 60)).max() < 14  # 5 of 255 of the dark are left
     assert square[0] > 180  # the square is red-ish, the background has no red
 
 
@@ -196,7 +196,7 @@ def test_a_matte_folder_holds_8_bit_gray_of_the_frames_size(
     for path in pictures:
         with Image.open(path) as matte:
             assert (matte.mode, matte.size) == ("L", (66, 50))
-            assert np.abs(np.asarray(matte)[40:, :].astype(int) - 30).max() < 20  # dark ground
+            assert np.asarray(matte)[40:, :].max() < 20  # dark ground
             assert np.asarray(matte).max() > 180  # bright square
 
 

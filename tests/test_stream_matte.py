@@ -10,15 +10,20 @@ from stream.matte import MatteRefiner
 SIZES_HW = [(48, 64), (47, 63), (720, 1280), (1280, 720), (20, 160), (16, 16), (1, 1)]
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize(
+    ("value", "firm"),
+    [(0, 0), (0.02, 0), (0.09, 0), (0.3, 0.25), (0.5, 0.5), (0.7, 0.75), (0.92, 1), (1, 1)],
+)
 @pytest.mark.parametrize("size_hw", SIZES_HW)
-def test_a_constant_matte_stays_constant(make_frame, size_hw, value) -> None:
+def test_a_constant_matte_stays_constant_and_its_ends_are_firm(
+    make_frame, size_hw, value, firm
+) -> None:
     alpha = np.full((32, 48), value, np.float32)
     refined = MatteRefiner().refine(alpha, make_frame("gray", size_hw))
     assert refined.shape == size_hw and refined.dtype == np.float32
-    assert np.abs(refined - value).max() <= 1e-6
-    if value in (0, 1):
-        assert np.all(np.rint(refined * 65535) == value * 65535)
+    assert np.abs(refined - firm).max() <= 1e-6
+    if firm in (0, 1):
+        assert np.all(refined == firm)  # else the frame's own bits would not come through
 
 
 @pytest.mark.parametrize("size_hw", SIZES_HW)
@@ -35,17 +40,18 @@ def test_an_edge_stays_where_it_is(make_frame, size_hw) -> None:
     alpha[8:, 12:] = 1  # the upper quarter and the left quarter are room
     refined = MatteRefiner().refine(alpha, make_frame("gray", size_hw))
     # The sum over a row counts person pixels: the edge to a fraction of a pixel.
-    assert abs(refined[-1].sum() - 0.75 * w) <= 0.05 * w / 48 + 0.02
-    assert abs(refined[:, -1].sum() - 0.75 * h) <= 0.05 * h / 32 + 0.02
+    assert abs(refined[-1].sum() - 0.75 * w) <= 0.05 * w / 48 + 0.05
+    assert abs(refined[:, -1].sum() - 0.75 * h) <= 0.05 * h / 32 + 0.05
     rows, columns = np.indices(size_hw)
     deep = (rows > 0.35 * h) & (columns > 0.35 * w)
     far = (rows < 0.15 * h) | (columns < 0.15 * w)
     assert np.all(refined[deep] >= 0.999) and np.all(refined[far] <= 0.001)
 
 
-def test_a_matte_of_the_frames_size_is_left_alone(make_frame) -> None:
+def test_a_matte_of_the_frames_size_stays_where_it_is(make_frame) -> None:
     alpha = np.random.default_rng(1).random((48, 64), np.float32)
-    assert np.array_equal(MatteRefiner().refine(alpha.copy(), make_frame()), alpha)
+    refined = MatteRefiner().refine(alpha.copy(), make_frame())
+    assert np.abs(refined - np.clip((alpha - 0.1) / 0.8, 0, 1)).max() <= 1e-6
 
 
 @pytest.mark.parametrize("size_hw", [(48, 64), (90, 160)])
