@@ -130,10 +130,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _end_on_signals() -> None:
-    """Ctrl-C and SIGTERM end a command cleanly, also one that a script started with &, which
-    would ignore Ctrl-C from birth."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    """Ctrl-C, SIGTERM and a closed terminal end a command cleanly, also one that a script started
+    with &, which would ignore Ctrl-C from birth. While it ends, a second one is not heard: it
+    would spoil the file that is being finished."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+
+    def end(number: int, frame: object) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in numbers:
+        signal.signal(number, end)
 
 
 if __name__ == "__main__":

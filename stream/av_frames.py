@@ -9,12 +9,17 @@ import av
 import numpy as np
 
 from stream.color import assumed_tags
-from stream.frame import ColorTags, Frame, Matrix, Plane, Transfer, layout_of
+from stream.frame import ColorTags, Frame, Matrix, Plane, Primaries, Transfer, layout_of
 
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _LIMITED_RANGE = 1  # AVCOL_RANGE_MPEG
 # swscale numbers BT.601 otherwise than H.273 does.
 _SWS_MATRIX: dict[int, int] = {Matrix.BT470BG: 5, Matrix.SMPTE170M: 5}
+
+
+def format_of(picture: av.VideoFrame) -> str:
+    """The name of a picture's format; yuvj is yuv, its range is told by the tags."""
+    return picture.format.name.replace("yuvj", "yuv")
 
 
 def house_format(format: av.VideoFormat) -> str:
@@ -50,7 +55,7 @@ def reformatted(
 ) -> av.VideoFrame:
     """The picture in another format or size, its values converted to mean the same in `color`."""
     source = tags_of(picture)
-    _tag(picture, source)
+    tag(picture, source)
     converted = picture.reformat(
         width=size_hw[1],
         height=size_hw[0],
@@ -60,6 +65,7 @@ def reformatted(
         interpolation="BICUBIC",
     )
     converted.pts, converted.time_base = picture.pts, picture.time_base
+    converted.duration = picture.duration
     return converted
 
 
@@ -69,7 +75,7 @@ def _sws_matrix(color: ColorTags) -> int:
 
 def planes_in(picture: av.VideoFrame) -> tuple[Plane, ...]:
     """Views of a planar picture's planes; they keep its memory alive."""
-    layout = layout_of(picture.format.name.replace("yuvj", "yuv"))
+    layout = layout_of(format_of(picture))
     assert layout is not None, f"a picture of format {picture.format.name} was let in"
     sizes = layout.plane_hws((picture.height, picture.width))
     planes: list[Plane] = []
@@ -86,12 +92,13 @@ def frame_of(picture: av.VideoFrame, color: ColorTags, pixel_aspect: Fraction) -
     assert picture.pts is not None and picture.time_base is not None
     return Frame(
         planes_in(picture),
-        picture.format.name.replace("yuvj", "yuv"),
+        format_of(picture),
         color,
         picture.pts,
         picture.time_base,
         time.monotonic_ns(),
         pixel_aspect,
+        picture.duration or 0,
     )
 
 
@@ -101,32 +108,25 @@ def picture_of(frame: Frame) -> av.VideoFrame:
     picture = av.VideoFrame(w, h, frame.format)
     for plane, view in zip(frame.planes, planes_in(picture), strict=True):
         np.copyto(view, plane)
-    _tag(picture, frame.color)
+    tag(picture, frame.color)
     picture.pts, picture.time_base = frame.pts, frame.time_base
     return picture
 
 
-def _tag(picture: av.VideoFrame, color: ColorTags) -> None:
-    picture.colorspace = color.matrix
-    picture.color_range = _FULL_RANGE if color.full_range else _LIMITED_RANGE
-    picture.color_primaries = color.primaries
-    picture.color_trc = color.transfer
-
-
-def tag_encoder(context: av.VideoCodecContext, color: ColorTags) -> None:
-    """Write the tags where the encoder and the container look for them."""
-    context.colorspace = color.matrix
-    context.color_range = _FULL_RANGE if color.full_range else _LIMITED_RANGE
-    context.color_primaries = color.primaries
-    context.color_trc = color.transfer
+def tag(target: av.VideoFrame | av.VideoCodecContext, color: ColorTags) -> None:
+    """Write the tags on a picture, or where an encoder and its container look for them."""
+    target.colorspace = color.matrix
+    target.color_range = _FULL_RANGE if color.full_range else _LIMITED_RANGE
+    target.color_primaries = color.primaries
+    target.color_trc = color.transfer
 
 
 def video_tags(color: ColorTags, size_hw: tuple[int, int]) -> ColorTags:
     """What RGB or gray becomes in a YUV clip: limited range, the usual matrix of that size."""
     if color.matrix != Matrix.RGB:
         return color
-    transfer = Matrix.UNSPECIFIED if color.transfer == Transfer.SRGB else color.transfer
-    tags = ColorTags(Matrix.UNSPECIFIED, False, Matrix.UNSPECIFIED, transfer)
+    transfer = Transfer.UNSPECIFIED if color.transfer == Transfer.SRGB else color.transfer
+    tags = ColorTags(Matrix.UNSPECIFIED, False, Primaries.UNSPECIFIED, transfer)
     return assumed_tags(tags, size_hw, "yuv")
 
 

@@ -28,13 +28,13 @@ def open_background(spec: str) -> Background:
     word, _, strength = spec.partition(":")
     if word == "blur":
         return Blur(_blur_px(strength) if ":" in spec else _DEFAULT_BLUR_PX)
-    plain: dict[str, type[Plain | Matte | Transparent]] = {
+    by_name: dict[str, type[Plain | Matte | Transparent]] = {
         "transparent": Transparent,
         "matte": Matte,
         "none": Plain,
     }
-    if spec in plain:
-        return plain[spec]()
+    if spec in by_name:
+        return by_name[spec]()
     if "://" in spec or _is_file(spec):
         return _open_file(spec)
     try:

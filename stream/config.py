@@ -39,8 +39,8 @@ class VideoConfig:
     quality: int | None = None
     """Constant quality of the codec (CRF), lower is better: 18 for h264 by default."""
 
-    fps: Fraction = Fraction(30)
-    """Frames per second at which a folder of pictures is played."""
+    fps: str = "30"
+    """Frames per second at which a folder of pictures is played: 24, 12.5, 30000/1001."""
 
     network: Path = DEFAULT_NETWORK
     """The segmentation network, an ONNX file."""
@@ -54,8 +54,18 @@ class VideoConfig:
             raise StreamError(
                 f"cannot encode as {self.codec}: the codecs are {', '.join(CODEC_NAMES)}"
             )
-        if self.fps <= 0:
+        if self.rate <= 0:
             raise StreamError(f"cannot play pictures at {self.fps} fps: give a rate above 0")
+
+    @property
+    def rate(self) -> Fraction:
+        """`fps` as a fraction. Raises StreamError where it is no number."""
+        try:
+            return Fraction(self.fps).limit_denominator(1_001_000)
+        except (ValueError, ZeroDivisionError):
+            raise StreamError(
+                f"cannot play pictures at {self.fps!r} fps: give a rate such as 24 or 30000/1001"
+            ) from None
 
 
 @dataclass(frozen=True)

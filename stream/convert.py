@@ -23,8 +23,27 @@ def converted(frame: Frame, format: str, color: ColorTags) -> Frame:
     assert wanted is not None
     planes = _color_planes(frame, wanted, color)
     if wanted.has_alpha:
-        planes.append(_alpha_plane(frame, wanted.depth))
+        planes.append(_alpha_plane(frame, wanted))
     return frame.with_planes(tuple(planes), format, color)
+
+
+def resized(frame: Frame, size_hw: tuple[int, int]) -> Frame:
+    """The frame scaled, its aspect not kept."""
+    shrinks = size_hw[0] <= frame.size_hw[0] and size_hw[1] <= frame.size_hw[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    sizes = frame.layout.plane_hws(size_hw)
+    return frame.with_planes(
+        tuple(
+            cv2.resize(plane, (w, h), interpolation=how)
+            for plane, (h, w) in zip(frame.planes, sizes, strict=True)
+        )
+    )
+
+
+def square_hw(frame: Frame) -> tuple[int, int]:
+    """The size at which the frame looks the same with square pixels."""
+    h, w = frame.size_hw
+    return h, max(1, round(w * frame.pixel_aspect))
 
 
 def _color_planes(frame: Frame, wanted: Layout, color: ColorTags) -> list[Plane]:
@@ -67,10 +86,10 @@ def _recoded(plane: Plane, size_hw: tuple[int, int], depth: int, to_depth: int) 
     return reduced.astype(np.uint8 if to_depth == 8 else np.uint16)
 
 
-def _alpha_plane(frame: Frame, depth: int) -> Plane:
+def _alpha_plane(frame: Frame, wanted: Layout) -> Plane:
     """The alpha plane at another depth; full range, so the largest value stays the largest."""
-    top, to_top = ((1 << bits) - 1 for bits in (frame.layout.depth, depth))
+    top, to_top = ((1 << layout.depth) - 1 for layout in (frame.layout, wanted))
     if not frame.layout.has_alpha:
-        return np.full(frame.size_hw, to_top, np.uint8 if depth == 8 else np.uint16)
-    scaled = np.rint(frame.planes[-1].astype(np.float32) * np.float32(to_top / top))
-    return scaled.astype(np.uint8 if depth == 8 else np.uint16)
+        return np.full(frame.size_hw, to_top, wanted.dtype)
+    scaled = frame.planes[-1].astype(np.float32) * np.float32(to_top / top)
+    return np.rint(scaled).astype(wanted.dtype)

@@ -123,6 +123,7 @@ class Frame:
     time_base: Fraction  # seconds per tick
     captured_ns: int  # time.monotonic_ns() when the source received it
     pixel_aspect: Fraction = Fraction(1)  # width / height of one pixel
+    duration: int = 0  # ticks that it is shown for; 0: not known
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -136,11 +137,6 @@ class Frame:
         layout = layout_of(self.format)
         assert layout is not None, f"a frame of format {self.format} was let in"
         return layout
-
-    @property
-    def seconds(self) -> float:
-        """Presentation time, for display and for choosing a background's frame."""
-        return float(self.pts * self.time_base)
 
     def with_planes(
         self, planes: tuple[Plane, ...], format: str | None = None, color: ColorTags | None = None

@@ -93,7 +93,7 @@ def _check_not_input(config: VideoConfig) -> None:
 
 def _open_source(config: VideoConfig) -> VideoFile | Pictures:
     if Path(config.input).is_dir():
-        return Pictures(Path(config.input), config.fps)
+        return Pictures(Path(config.input), config.rate)
     return VideoFile(config.input, carry=True)
 
 
@@ -119,13 +119,17 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
     """Replace the background of pictures, each written whole or not at all."""
     began = time.monotonic()
     pairs = _pairs(config)
-    done = 0
+    done, losses = 0, list[str]()
     with ExitStack() as stack:
         background = _opened(stack, open_background(config.background))
         backend = _opened(stack, open_backend(config.network))
         segmenter, matte = Segmenter(backend), MatteRefiner()
         for source, target in pairs:
-            picture = read_picture(source)
+            try:
+                picture = read_picture(source)
+            except StreamError as error:
+                losses.append(str(error))
+                continue
             alpha = matte.refine(segmenter.segment(picture.frame), picture.frame)
             composite = background.compose(picture.frame, alpha)
             if len(pairs) > 1 or target != config.output:
@@ -134,7 +138,10 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
                 write_picture(place, composite, picture.icc_profile, shown=target)
             done += 1
             on_progress(done, len(pairs))
-    return Report(done, time.monotonic() - began, backend.name, str(config.output))
+    if not done:
+        raise StreamError(losses[0])
+    seconds = time.monotonic() - began
+    return Report(done, seconds, backend.name, str(config.output), "pictures", losses=losses)
 
 
 def _pairs(config: ImageConfig) -> list[tuple[Path, Path]]:

@@ -13,6 +13,7 @@ class Report:
     seconds: float
     engine: str
     output: str
+    unit: str = "frames"
     stages_ms: dict[str, tuple[float, ...]] = field(default_factory=dict)  # p50, p95
     notes: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
@@ -25,7 +26,8 @@ class Report:
     def lines(self) -> list[str]:
         """The report, a line each."""
         lines = [
-            f"{self.output}: {self.frames} frames in {self.seconds:.1f} s ({self.fps:.1f} fps)",
+            f"{self.output}: {self.frames} {self.unit} in {self.seconds:.1f} s "
+            f"({self.fps:.1f} fps)",
             f"engine: {self.engine}",
         ]
         if self.stages_ms:

@@ -27,7 +27,7 @@ def staged(
     on any error it is removed.
     """
     _check_place(output, force, is_folder)
-    place = _unused(output, ".writing")
+    place = _beside(output, "writing")
     if is_folder:
         make_folder(place)
     try:
@@ -55,6 +55,10 @@ def make_folder(folder: Path) -> None:
 
 
 def _check_place(output: Path, force: bool, is_folder: bool) -> None:
+    try:
+        output.exists()
+    except OSError as error:  # the name is too long
+        raise StreamError(f"cannot write {output}: {reason(error)}") from error
     if is_folder:
         taken = next(_numbered(output), None) if output.is_dir() else None
         if taken is not None and not force:
@@ -75,11 +79,15 @@ def _check_place(output: Path, force: bool, is_folder: bool) -> None:
         )
 
 
-def _unused(output: Path, mark: str) -> Path:
-    """A name beside `output`, of the same ending, that nothing has."""
+def _beside(output: Path, mark: str) -> Path:
+    """A name that nothing has, on the disk of `output`: beside a file, of the same ending; inside
+    a folder that is there, which may be a disk of its own."""
     for number in count(1):
         tail = mark if number == 1 else f"{mark}-{number}"
-        path = output.with_name(f"{output.stem}{tail}{output.suffix}")
+        if output.is_dir():
+            path = output / tail
+        else:
+            path = output.with_name(f"{output.stem[:200]}.{tail}{output.suffix}")
         if not path.exists():
             return path
     raise AssertionError
@@ -87,7 +95,7 @@ def _unused(output: Path, mark: str) -> Path:
 
 def _keep(place: Path, output: Path) -> str:
     """Move what was made to its partial name; say so."""
-    partial = _unused(output, ".partial")
+    partial = _beside(output, "partial")
     place.rename(partial)
     return f"interrupted: what was done is kept in {partial}"
 
@@ -96,15 +104,22 @@ def _move(place: Path, output: Path) -> None:
     if not place.is_dir() or not output.is_dir():
         place.replace(output)
         return
-    for old in list(_numbered(output)):  # else a shorter clip would keep the longer one's tail
-        old.unlink()
+    made = {picture.name for picture in place.iterdir()}
     for picture in place.iterdir():
         picture.replace(output / picture.name)
+    for old in list(_numbered(output)):  # a longer clip's tail would follow a shorter clip
+        if old.name not in made:
+            old.unlink()
     place.rmdir()
 
 
 def _numbered(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.glob("*.png")) if path.stem.isdigit())
+    """The pictures that look like ours: 000001.png."""
+    return (
+        path
+        for path in sorted(folder.glob("*.png"))
+        if len(path.stem) >= 6 and path.stem.isdecimal()
+    )
 
 
 def _remove(place: Path) -> None:

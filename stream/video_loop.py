@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
+from stream import StreamError
 from stream.av_frames import picture_of, planes_in, reformatted
 from stream.backgrounds import cover, cover_hw
 from stream.color import coded_rgb_of, planes_of
@@ -18,7 +19,12 @@ class VideoLoop:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._clip = VideoFile(path)
+        try:
+            self._clip = VideoFile(path)
+        except StreamError as error:
+            raise StreamError(
+                f"cannot use background {path}: it is no picture or clip that can be read"
+            ) from error
         self._moments = self._endless()
         self._ends_s, self._shown = next(self._moments)
         self._began_s: Fraction | None = None
@@ -68,11 +74,11 @@ def fitted(shown: Frame, frame: Frame) -> tuple[Plane, ...]:
     covering = cover_hw(display_hw, frame)
     scaled = planes_in(reformatted(picture_of(shown), frame.format, covering, frame.color))
     return tuple(
-        _middle(plane, hw)
+        _center_of(plane, hw)
         for plane, hw in zip(scaled, frame.layout.plane_hws(frame.size_hw), strict=True)
     )
 
 
-def _middle(plane: Plane, size_hw: tuple[int, int]) -> Plane:
+def _center_of(plane: Plane, size_hw: tuple[int, int]) -> Plane:
     top, left = ((have - want) // 2 for have, want in zip(plane.shape, size_hw, strict=True))
     return plane[top : top + size_hw[0], left : left + size_hw[1]]

@@ -12,12 +12,12 @@ import av
 import cv2
 
 from stream import StreamError
-from stream.av_frames import nearest_format, picture_of, tag_encoder, video_tags
+from stream.av_frames import nearest_format, picture_of, tag, video_tags
 from stream.carried import Carried
-from stream.convert import converted
+from stream.convert import converted, resized, square_hw
 from stream.frame import Frame, Plane, layout_of
 from stream.reasons import reason
-from stream.sinks.codecs import Codec, check_held
+from stream.sinks.codecs import Codec
 from stream.sinks.passage import Passage, open_passages
 
 _NOT_CARRIED = {"encoder", "major_brand", "minor_version", "compatible_brands", "DURATION"}
@@ -46,12 +46,12 @@ class ClipWriter:
         self.notes: list[str] = []
         self._shown, self._carried = shown, carried or Carried()
         self._passages: dict[int, Passage] = {}
+        self._durations: dict[int, int] = {}  # by pts, of frames inside the encoder
         self._open = False
         with self._errors_named():
             # Sound may begin before zero (its encoder's run-up); moved there, all would move.
             self._container = av.open(str(path), "w", options={"avoid_negative_ts": "disabled"})
             self._open = True
-            check_held(shown, codec, self._container)
             self._stream = self._add_picture(like, codec, rate, quality)
             self._passages = open_passages(self._carried, self._container, self.notes)
             self._container.metadata.update(_kept(self._carried.metadata))
@@ -61,6 +61,8 @@ class ClipWriter:
     def write(self, frame: Frame) -> None:
         """Encode one frame, and pass on what belongs beside it."""
         with self._errors_named():
+            if frame.duration:
+                self._durations[frame.pts] = frame.duration
             self._mux(self._picture(frame))
             self._pass_on()
 
@@ -93,6 +95,9 @@ class ClipWriter:
     def _add_picture(
         self, like: Frame, codec: Codec, rate: Fraction, quality: int | None
     ) -> av.video.VideoStream:
+        codec.check_size(
+            like.size_hw, like.layout.has_alpha and codec.canonical == "vp9", self._shown
+        )
         stream = cast(
             av.video.VideoStream,
             self._container.add_stream(
@@ -106,7 +111,7 @@ class ClipWriter:
         if not self._format.startswith("gbr"):
             self._color = video_tags(like.color, like.size_hw)
         self._say_format(like)
-        tag_encoder(context, self._color)
+        tag(context, self._color)
         self._squared_hw = self._square(like, codec)
         self._size_hw = self._even(self._squared_hw or like.size_hw, codec)
         context.height, context.width = self._size_hw
@@ -124,13 +129,12 @@ class ClipWriter:
         """The size with square pixels, where the file could not say that they are not square."""
         if like.pixel_aspect == 1 or codec.tells_aspect or self._container.format.name in _TELLS:
             return None
-        h, w = like.size_hw
-        width = max(1, round(w * like.pixel_aspect))
+        (h, w), (height, width) = like.size_hw, square_hw(like)
         self.notes.append(
             f"pixels were {like.pixel_aspect} as wide as high, which {codec.canonical} cannot say "
-            f"in {self._shown.suffix}: scaled from {w}×{h} to {width}×{h}"
+            f"in {self._shown.suffix}: scaled from {w}×{h} to {width}×{height}"
         )
-        return h, width
+        return height, width
 
     def _even(self, size_hw: tuple[int, int], codec: Codec) -> tuple[int, int]:
         """The encoded size: even where the codec takes no odd one."""
@@ -143,7 +147,7 @@ class ClipWriter:
             sides = (("row", h, even[0]), ("column", w, even[1]))
             added = " and ".join(name for name, had, has in sides if had != has)
             self.notes.append(
-                f"{w}×{h} is odd and {codec.canonical} in 4:2:0 takes even sizes only: the last "
+                f"{w}×{h} is odd and {codec.canonical} takes even sizes only here: the last "
                 f"{added} repeated (VP9, ProRes and PNG keep odd sizes)"
             )
         return even
@@ -157,6 +161,7 @@ class ClipWriter:
     def _mux(self, picture: av.VideoFrame | None) -> None:
         for packet in self._stream.encode(picture):
             assert packet.pts is not None and packet.dts is not None
+            packet.duration = self._durations.pop(packet.pts, packet.duration)
             # x265 makes up the decoding time of a clip's only frame.
             if abs(packet.pts - packet.dts) * packet.time_base > _LONGEST_REORDERING_S:
                 packet.dts = packet.pts
@@ -166,13 +171,7 @@ class ClipWriter:
         """The frame as the encoder takes it: its format, its size, its time."""
         frame = converted(frame, self._format, self._color)
         if self._squared_hw:
-            sizes = frame.layout.plane_hws(self._squared_hw)
-            frame = frame.with_planes(
-                tuple(
-                    cv2.resize(plane, hw[::-1], interpolation=cv2.INTER_CUBIC)
-                    for plane, hw in zip(frame.planes, sizes, strict=True)
-                )
-            )
+            frame = resized(frame, self._squared_hw)
         if frame.size_hw != self._size_hw:
             sizes = frame.layout.plane_hws(self._size_hw)
             frame = frame.with_planes(

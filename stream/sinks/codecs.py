@@ -6,8 +6,6 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import av
-
 from stream import StreamError
 from stream.config import CodecName
 
@@ -26,7 +24,18 @@ class Codec:
     large: dict[str, str] = field(default_factory=dict)  # more options, above 4K
     needs_even: bool = False  # refuses odd sizes where chroma is subsampled
     tells_aspect: bool = False  # states the pixels' shape in its own headers
+    smallest_px: int = 2  # the shortest side that it encodes without fail
     tag: str = ""  # the name in MP4 where players insist on one
+
+    def check_size(self, size_hw: tuple[int, int], with_alpha: bool, shown: Path) -> None:
+        """Raise StreamError, naming the file, for a picture too small for the encoder."""
+        smallest_px = _SMALLEST_ALPHA_PX if with_alpha else self.smallest_px
+        if min(size_hw) < smallest_px:
+            raise StreamError(
+                f"cannot write {shown}: {self.canonical} takes sides of at least {smallest_px} "
+                f"pixels and this is {size_hw[1]}×{size_hw[0]}; give another --codec, or a folder "
+                "for pictures"
+            )
 
     def options_at(self, quality: int | None, size_hw: tuple[int, int]) -> dict[str, str]:
         """The encoder's options for a quality (None: the default) and size. Raises StreamError."""
@@ -44,6 +53,7 @@ class Codec:
         return options | self.large if size_hw[0] * size_hw[1] > _4K_PX else options
 
 
+_SMALLEST_ALPHA_PX = 32
 _4K_PX = 4096 * 2304
 # Encoders look 40 frames ahead, of 50 MB each at 8K.
 _LOOK_10 = {"rc-lookahead": "10"}
@@ -59,46 +69,41 @@ CODECS: dict[str, Codec] = {
         {"x265-params": "log-level=error:rc-lookahead=10"},
         needs_even=True,
         tells_aspect=True,
+        smallest_px=40,  # below, x265 now and then writes past its memory's end
         tag="hvc1",
     ),
     "vp9": Codec("libvpx-vp9", "vp9", 26, 63, {"b": "0", "row-mt": "1", "cpu-used": "4"}),
-    "av1": Codec("libsvtav1", "av1", 26, 63, {"preset": "8"}, needs_even=True),
+    "av1": Codec("libsvtav1", "av1", 26, 63, {"preset": "8"}, needs_even=True, smallest_px=16),
     "prores": Codec("prores_ks", "prores", None, 0, {"vendor": "apl0"}),
     "ffv1": Codec("ffv1", "ffv1", None, 0, {}),
 }
 
-_BY_SUFFIX: dict[str, CodecName] = {
-    ".mp4": "h264",
-    ".m4v": "h264",
-    ".mkv": "h264",
-    ".mov": "h264",
-    ".webm": "vp9",
+# What a file of an ending holds such that players open it; the first is the default.
+_HOLDS: dict[str, tuple[CodecName, ...]] = {
+    ".mp4": ("h264", "h265", "vp9", "av1"),
+    ".m4v": ("h264", "h265"),
+    ".mkv": ("h264", "h265", "vp9", "av1", "prores", "ffv1"),
+    ".mov": ("h264", "h265", "prores"),
+    ".webm": ("vp9", "av1"),
 }
-_ALPHA_BY_SUFFIX: dict[str, CodecName] = {".mov": "prores", ".webm": "vp9"}
+_HOLDS_ALPHA: dict[str, CodecName] = {".mov": "prores", ".webm": "vp9"}
 
 
 def codec_for(path: Path, asked: str | None, with_alpha: bool) -> Codec:
-    """The codec for a file of this name; raises StreamError where the container cannot hold it."""
+    """The codec for a file of this name; raises StreamError where the file cannot hold it."""
     suffix = path.suffix.lower()
-    if suffix not in _BY_SUFFIX:
+    if suffix not in _HOLDS:
         raise StreamError(
             f"cannot write {path}: files of kind {suffix} are not offered; end the name with "
-            f"{', '.join(_BY_SUFFIX)}, or with none for a folder of pictures"
+            f"{', '.join(_HOLDS)}, or with none for a folder of pictures"
         )
-    table = _ALPHA_BY_SUFFIX if with_alpha else _BY_SUFFIX
-    if with_alpha and table.get(suffix, "") != (asked or table.get(suffix)):
+    if with_alpha and (suffix not in _HOLDS_ALPHA or asked not in (None, _HOLDS_ALPHA[suffix])):
         raise StreamError(
             f"cannot keep transparency in {path}{f' with {asked}' if asked else ''}: give a .mov "
             "(ProRes 4444), a .webm (VP9 with alpha) or a folder (PNG)"
         )
-    return CODECS[asked or table[suffix]]
-
-
-def check_held(path: Path, codec: Codec, container: av.container.OutputContainer) -> None:
-    """Raise StreamError, naming what fits, where a container cannot hold a codec."""
-    takes = container.supported_codecs
-    if codec.canonical not in takes:
-        fitting = ", ".join(name for name, each in CODECS.items() if each.canonical in takes)
+    if asked is not None and asked not in _HOLDS[suffix]:
         raise StreamError(
-            f"cannot put {codec.canonical} into {path}: {path.suffix} takes {fitting}"
+            f"cannot put {asked} into {path}: {suffix} takes {', '.join(_HOLDS[suffix])}"
         )
+    return CODECS[asked or (_HOLDS_ALPHA if with_alpha else {}).get(suffix, _HOLDS[suffix][0])]

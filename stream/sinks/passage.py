@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from io import BytesIO
 from typing import Protocol, cast
 
 import av
@@ -34,10 +35,20 @@ class Copied:
     def __init__(self, container: av.container.OutputContainer, source: av.stream.Stream) -> None:
         self._container = container
         self._stream = container.add_stream_from_template(source, opaque=True)
+        self._last_dts: int | None = None
         _dress(self._stream, source)
+        if isinstance(self._stream, av.audio.AudioStream):
+            layout = self._stream.codec_context.layout
+            if layout.name.endswith("channels"):  # a muxer wants to know which
+                self._stream.codec_context.layout = _LAYOUTS.get(layout.nb_channels, layout)
 
     def take(self, packet: av.Packet) -> None:
-        """Pass one packet on."""
+        """Pass one packet on; one whose time runs back comes right after the one before."""
+        if packet.dts is not None:
+            if self._last_dts is not None and packet.dts <= self._last_dts:
+                packet.dts = self._last_dts + 1
+                packet.pts = max(packet.pts or packet.dts, packet.dts)
+            self._last_dts = packet.dts
         packet.stream = self._stream
         self._container.mux(packet)
 
@@ -66,10 +77,10 @@ class Reencoded:
         )
 
     def take(self, packet: av.Packet) -> None:
-        """Pass on what the packet sounds like; one that does not decode is silence."""
+        """Pass on what the packet sounds like; one that does not decode leaves a gap."""
         try:
             decoded = packet.decode()
-        except av.error.InvalidDataError:
+        except av.FFmpegError:
             return
         for frame in cast(list[av.AudioFrame], decoded):
             self._encode(frame)
@@ -105,7 +116,7 @@ class Rewritten:
         """Pass on what the packet says; one that does not decode says nothing."""
         try:
             words = self._decoder.decode2(packet)
-        except av.error.InvalidDataError:
+        except av.FFmpegError:
             return
         if words is None:
             return
@@ -135,7 +146,7 @@ def open_passages(
         elif _is_taken(source, container):
             passages[source.index] = Copied(container, source)
             said = "copied"
-        elif source.type == "audio" and source.codec_context is not None:
+        elif source.type == "audio" and _is_decodable(source):
             codec = "libopus" if container.format.name == "webm" else "aac"
             passages[source.index] = Reencoded(container, cast(av.audio.AudioStream, source), codec)
             said = f"re-encoded to {codec.removeprefix('lib')}: the container does not take it"
@@ -144,7 +155,7 @@ def open_passages(
             passages[source.index] = Rewritten(container, source, codec)
             said = f"rewritten as {codec}: the container does not take it"
         else:
-            said = "left behind: the container does not take it"
+            said = "left behind: " + _why_left(source)
         notes.append(f"{name}: {said}")
     return passages
 
@@ -155,7 +166,33 @@ def _is_taken(source: av.stream.Stream, container: av.container.OutputContainer)
         return is_cover and container.format.name == "mp4"
     if source.codec_context is None or source.type not in ("audio", "subtitle"):
         return False
-    return _codec_of(source) in container.supported_codecs
+    return _codec_of(source) in container.supported_codecs and _is_muxed(source, container.format)
+
+
+def _is_muxed(source: av.stream.Stream, format: av.ContainerFormat) -> bool:
+    """Whether the container's writer really begins a file with this stream: the list of codecs
+    promises Opus in MOV and any sample rate in MP4."""
+    try:
+        with av.open(BytesIO(), "w", format=format.name) as trial:
+            trial.add_stream_from_template(source, opaque=True)
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _is_decodable(source: av.stream.Stream) -> bool:
+    """False for sound of which the file declares no more than that it exists."""
+    context = cast(av.audio.AudioStream, source).codec_context
+    return context is not None and context.sample_rate > 0 and context.layout.nb_channels > 0
+
+
+def _why_left(source: av.stream.Stream) -> str:
+    if source.type == "video" and not source.disposition & _COVER:
+        return "one picture track is carried, the first"
+    if source.type == "audio":
+        return "it cannot be decoded"
+    return "the container does not take it"
 
 
 def _attach(source: av.stream.AttachmentStream, container: av.container.OutputContainer) -> str:

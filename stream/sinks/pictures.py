@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from stream import StreamError
-from stream.convert import converted
+from stream.convert import converted, resized, square_hw
 from stream.frame import SRGB, Frame
 from stream.reasons import reason
 
@@ -33,6 +33,10 @@ class PictureFolder:
 
     def write(self, frame: Frame) -> None:
         """Write the next picture."""
+        if frame.pixel_aspect != 1:
+            frame = resized(frame, square_hw(frame))
+            if not self.notes:
+                self.notes.append("pictures have square pixels: scaled to them")
         self._written += 1
         path = self._folder / f"{self._written:06}.png"
         try:

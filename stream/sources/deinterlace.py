@@ -13,12 +13,17 @@ class Deinterlacer:
 
     def __init__(self, like: av.VideoFrame, tick: Fraction) -> None:
         self._tick = tick
+        self._takes = (like.width, like.height, like.format.name)
         self._graph = av.filter.Graph()
         source = self._graph.add_buffer(
             width=like.width, height=like.height, format=like.format, time_base=tick
         )
         bwdif = self._graph.add("bwdif", "mode=send_frame:deint=interlaced")
         self._graph.link_nodes(source, bwdif, self._graph.add("buffersink")).configure()
+
+    def takes(self, picture: av.VideoFrame) -> bool:
+        """False for a picture of another size or format."""
+        return (picture.width, picture.height, picture.format.name) == self._takes
 
     def push(self, picture: av.VideoFrame | None) -> Iterator[av.VideoFrame]:
         """Take a picture, None at the end; give those that are ready, one picture behind."""

@@ -25,9 +25,9 @@ class Losses:
         self._stopped: list[str] = []
 
     @property
-    def index_is_whole(self) -> bool:
-        """MP4 and MOV: the index lists each frame that will be read, edit lists applied."""
-        return "mp4" in self._container.format.name and self._stream.frames > 0
+    def frames_listed(self) -> int | None:
+        """The frames of MP4 and MOV by their index, edit lists applied; None for other files."""
+        return len(self._stream.index_entries) if "mp4" in self._container.format.name else None
 
     def packet_read(self, packet: av.Packet) -> None:
         """Note one packet of any stream."""
@@ -65,8 +65,8 @@ class Losses:
         losses = list(self._stopped)
         if self._damaged:
             losses.append(f"{self._damaged} damaged frames")
-        if self.index_is_whole:
-            missing = len(self._stream.index_entries) - self._packets
+        if self.frames_listed is not None:  # of a fragmented file only now that it is read
+            missing = self.frames_listed - self._packets
             if missing > 0:
                 losses.append(f"{missing} frames missing: the file is cut short")
             return losses
@@ -92,7 +92,9 @@ class Losses:
         """
         usual = self._usual_step
         if "matroska" in self._container.format.name:
-            means_loss = self._skipped_bytes > 0
+            # Alpha lies between the packets and counts for none.
+            has_alpha = any(key.lower() == "alpha_mode" for key in self._stream.metadata)
+            means_loss = self._skipped_bytes > 0 and not has_alpha
         else:
             near = sum(n for step, n in self._steps.items() if abs(step - usual) <= 0.1 * usual)
             is_even = near >= 0.8 * self._steps.total()

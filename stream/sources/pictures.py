@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from stream import StreamError
+from stream.convert import resized
 from stream.frame import SRGB, Frame
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
@@ -34,7 +36,8 @@ def read_picture(path: Path, pts: int = 0, time_base: Fraction = Fraction(1)) ->
     """A picture, upright, as planar RGB. Raises StreamError where it is no whole picture."""
     rgb, profile = load_rgb(path)
     red, green, blue = cv2.split(rgb)
-    frame = Frame((green, blue, red), "gbrp", SRGB, pts, time_base, time.monotonic_ns())
+    now_ns = time.monotonic_ns()
+    frame = Frame((green, blue, red), "gbrp", SRGB, pts, time_base, now_ns, duration=1)
     return Picture(frame, profile)
 
 
@@ -101,7 +104,7 @@ class Pictures:
         self.notes: list[str] = []
         self.rate = rate
         self._paths = pictures_in(folder)
-        self.first = self._read(0)
+        self.first = self._first_readable()
 
     @property
     def frames_expected(self) -> int:
@@ -112,20 +115,24 @@ class Pictures:
         """The frames, once; a broken picture is left out and said."""
         for number in range(len(self._paths)):
             try:
-                yield self._read(number)
+                frame = self._read(number)
             except StreamError as error:
                 self.losses.append(str(error))
+                continue
+            if frame.size_hw != self.first.size_hw:
+                frame = resized(frame, self.first.size_hw)
+                if not self.notes:
+                    self.notes.append("the pictures' size changes: scaled to the first")
+            yield frame
+
+    def _first_readable(self) -> Frame:
+        for number in range(len(self._paths)):
+            with suppress(StreamError):
+                return self._read(number)
+        return self._read(0)  # which raises again, with the reason
 
     def _read(self, number: int) -> Frame:
-        frame = read_picture(self._paths[number], number, 1 / self.rate).frame
-        if number == 0 or frame.size_hw == self.first.size_hw:
-            return frame
-        if not self.notes:
-            self.notes.append("the pictures' size changes: scaled to the first")
-        h, w = self.first.size_hw
-        return frame.with_planes(
-            tuple(cv2.resize(plane, (w, h), interpolation=cv2.INTER_AREA) for plane in frame.planes)
-        )
+        return read_picture(self._paths[number], number, 1 / self.rate).frame
 
     def close(self) -> None:
         """Nothing is held."""

@@ -7,37 +7,53 @@ from fractions import Fraction
 import av
 from av.format import Flags
 
+_JUMP_S = 10  # a clock that leaps further, or back, has been set anew
+
 
 class Times:
-    """Gives every picture a timestamp later than the one before, counted from the clip's start."""
+    """Puts every packet on the clip's own clock, and gives every picture a time of its own."""
 
     def __init__(
         self, container: av.container.InputContainer, tick: Fraction, rate: Fraction
     ) -> None:
         self.tick = tick  # seconds
         self.went_back = False  # a picture had to be moved behind the one before
-        self.last_pts: int | None = None
+        self._last_pts: int | None = None
         self._step = max(1, round(1 / (rate * tick)))
-        self._start_s = _start_s(container)
+        # Broadcast formats begin anywhere and may be set anew midway; all others begin at zero.
+        self._is_broadcast = Flags.ts_discont in Flags(container.format.flags)
+        self._shift_s = Fraction(0)
+        if self._is_broadcast and container.start_time is not None:
+            self._shift_s = Fraction(container.start_time, av.time_base)
+        self._last_dts_s: dict[int, Fraction] = {}  # by stream, on the clip's clock
         # AVI has times of decoding only; FFmpeg's guess at those of showing is out of order.
         self._from_decoding = "avi" in container.format.name
         self._first_dts: int | None = None
 
-    def date(self, picture: av.VideoFrame) -> None:
-        """Set the picture's pts."""
-        pts = self._decoding_time(picture) if self._from_decoding else picture.pts
-        if pts is not None:
-            pts -= self.shift(self.tick)
-        else:
-            pts = 0 if self.last_pts is None else self.last_pts + self._step
-        if self.last_pts is not None and pts <= self.last_pts:
-            self.went_back = True
-            pts = self.last_pts + 1
-        picture.pts = self.last_pts = pts
+    def place(self, packet: av.Packet) -> None:
+        """Move a packet of any stream to the clip's clock, which starts at zero and never leaps."""
+        if not self._is_broadcast:
+            return
+        tick = packet.time_base
+        if packet.dts is not None:
+            moment_s = packet.dts * tick
+            last_s = self._last_dts_s.get(packet.stream.index)
+            if last_s is not None and not -1 <= moment_s - self._shift_s - last_s <= _JUMP_S:
+                self._shift_s = moment_s - last_s - (packet.duration or 0) * tick
+            self._last_dts_s[packet.stream.index] = moment_s - self._shift_s
+            packet.dts -= round(self._shift_s / tick)
+        if packet.pts is not None:
+            packet.pts -= round(self._shift_s / tick)
 
-    def shift(self, tick: Fraction) -> int:
-        """Where the clip's clock starts, in ticks of a stream: to be taken off its times."""
-        return round(self._start_s / tick)
+    def date(self, picture: av.VideoFrame) -> None:
+        """Set the picture's pts, later than that of the one before."""
+        pts = self._decoding_time(picture) if self._from_decoding else picture.pts
+        if pts is None:
+            pts = 0 if self._last_pts is None else self._last_pts + self._step
+        if self._last_pts is not None and pts <= self._last_pts:
+            self.went_back = True
+            pts = self._last_pts + 1
+        picture.pts = self._last_pts = pts
 
     def _decoding_time(self, picture: av.VideoFrame) -> int | None:
         if picture.dts is None:
@@ -45,10 +61,3 @@ class Times:
         if self._first_dts is None:
             self._first_dts = picture.dts
         return picture.dts - self._first_dts
-
-
-def _start_s(container: av.container.InputContainer) -> Fraction:
-    """In seconds: broadcast formats begin anywhere, all others at zero."""
-    if Flags.ts_discont in Flags(container.format.flags) and container.start_time is not None:
-        return Fraction(container.start_time, av.time_base)
-    return Fraction(0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from stream import StreamError
-from stream.av_frames import frame_of, house_format, reformatted, tags_of
+from stream.av_frames import format_of, frame_of, house_format, reformatted, tags_of
 from stream.carried import Carried
 from stream.frame import Frame
 from stream.reasons import reason
@@ -22,6 +22,7 @@ from stream.sources.times import Times
 
 log = logging.getLogger(__name__)
 
+_SILENCE_S = 10.0  # how long a server may say nothing
 _ATTACHED = av.stream.Disposition.attached_pic
 
 
@@ -66,8 +67,8 @@ class VideoFile:
     @property
     def frames_expected(self) -> int | None:
         """How many frames there should be; None where the file does not tell."""
-        if self._watch.index_is_whole:
-            return len(self._stream.index_entries)
+        if self._stream.frames and self._watch.frames_listed:
+            return self._watch.frames_listed
         if self._container.duration:
             return round(self._container.duration * self.rate / av.time_base)
         return None
@@ -88,6 +89,7 @@ class VideoFile:
         """Decoded pictures in presentation order, each with a time."""
         try:
             for packet in self._container.demux():
+                self._times.place(packet)
                 self._watch.packet_read(packet)
                 if packet.stream.index != self._stream.index:
                     self._carry(packet)
@@ -114,6 +116,9 @@ class VideoFile:
             yield from self._progressive(picture)
 
     def _progressive(self, picture: av.VideoFrame) -> Iterator[av.VideoFrame]:
+        if self._deinterlacer is not None and not self._deinterlacer.takes(picture):
+            yield from self._deinterlacer.push(None)
+            self._deinterlacer = Deinterlacer(picture, self._times.tick)
         if self._deinterlacer is None and picture.interlaced_frame:
             self._note("interlaced: deinterlaced with bwdif, one frame for each frame")
             self._deinterlacer = Deinterlacer(picture, self._times.tick)
@@ -128,17 +133,13 @@ class VideoFile:
         if not same_size:
             h, w = self._size_hw
             self._note(f"the picture's size changes: scaled to the first, {w}×{h}")
-        if not same_size or picture.format.name.replace("yuvj", "yuv") != self._format:
+        if not same_size or format_of(picture) != self._format:
             picture = reformatted(picture, self._format, self._size_hw, self._color)
         return self._orientation.turn(frame_of(picture, self._color, self._aspect))
 
     def _carry(self, packet: av.Packet) -> None:
-        if self.carried is None or packet.size == 0:
-            return
-        shift = self._times.shift(packet.time_base)
-        packet.pts = packet.pts - shift if packet.pts is not None else None
-        packet.dts = packet.dts - shift if packet.dts is not None else None
-        self.carried.packets.append(packet)
+        if self.carried is not None and packet.size > 0:
+            self.carried.packets.append(packet)
 
     def _note(self, text: str) -> None:
         """Say once, in the closing report, what was done to the clip."""
@@ -150,7 +151,8 @@ def _open(path: str) -> av.container.InputContainer:
     if "://" not in path and not Path(path).exists():
         raise StreamError(f"cannot find {path}: is the name right?")
     try:
-        return av.open(path, metadata_errors="replace")
+        timeout = _SILENCE_S if "://" in path else None
+        return av.open(path, metadata_errors="replace", timeout=timeout)
     except (av.FFmpegError, OSError) as error:
         raise StreamError(
             f"cannot open {path} as a clip ({reason(error)}): give a video file, a URL or a folder "
