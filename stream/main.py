@@ -107,7 +107,7 @@ def _open_sink(
     return ClipWriter(
         place,
         like,
-        codec_for(config.output, config.codec, like.layout.has_alpha),
+        codec_for(config.output, config.codec, like.layout.has_alpha, like.layout.depth),
         shown=config.output,
         rate=source.rate,
         quality=config.quality,

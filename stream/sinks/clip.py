@@ -20,7 +20,11 @@ from stream.reasons import reason
 from stream.sinks.codecs import Codec
 from stream.sinks.passage import Passage, open_passages
 
-_NOT_CARRIED = {"encoder", "major_brand", "minor_version", "compatible_brands", "DURATION"}
+# What the old file's writer said about itself and about the picture as it was coded there.
+_NOT_CARRIED = (
+    *("ENCODER", "MAJOR_BRAND", "MINOR_VERSION", "COMPATIBLE_BRANDS", "DURATION"),
+    *("ALPHA_MODE", "BPS", "NUMBER_OF_", "_STATISTICS", "ROTATE"),
+)
 _LONGEST_REORDERING_S = 60
 _TELLS = ("mp4", "mov")  # containers that state the pixels' shape for any codec
 
@@ -196,4 +200,4 @@ def _grown(plane: Plane, size_hw: tuple[int, int]) -> Plane:
 
 def _kept(metadata: dict[str, str]) -> dict[str, str]:
     """Metadata without what the writer of the old file said about itself."""
-    return {key: text for key, text in metadata.items() if key not in _NOT_CARRIED}
+    return {key: text for key, text in metadata.items() if not key.upper().startswith(_NOT_CARRIED)}

@@ -25,6 +25,7 @@ class Codec:
     needs_even: bool = False  # refuses odd sizes where chroma is subsampled
     tells_aspect: bool = False  # states the pixels' shape in its own headers
     smallest_px: int = 2  # the shortest side that it encodes without fail
+    most_bits: int = 10  # a value
     tag: str = ""  # the name in MP4 where players insist on one
 
     def check_size(self, size_hw: tuple[int, int], with_alpha: bool, shown: Path) -> None:
@@ -72,7 +73,9 @@ CODECS: dict[str, Codec] = {
         smallest_px=40,  # below, x265 now and then writes past its memory's end
         tag="hvc1",
     ),
-    "vp9": Codec("libvpx-vp9", "vp9", 26, 63, {"b": "0", "row-mt": "1", "cpu-used": "4"}),
+    "vp9": Codec(
+        "libvpx-vp9", "vp9", 26, 63, {"b": "0", "row-mt": "1", "cpu-used": "4"}, most_bits=8
+    ),
     "av1": Codec("libsvtav1", "av1", 26, 63, {"preset": "8"}, needs_even=True, smallest_px=16),
     "prores": Codec("prores_ks", "prores", None, 0, {"vendor": "apl0"}),
     "ffv1": Codec("ffv1", "ffv1", None, 0, {}),
@@ -89,7 +92,7 @@ _HOLDS: dict[str, tuple[CodecName, ...]] = {
 _HOLDS_ALPHA: dict[str, CodecName] = {".mov": "prores", ".webm": "vp9"}
 
 
-def codec_for(path: Path, asked: str | None, with_alpha: bool) -> Codec:
+def codec_for(path: Path, asked: str | None, with_alpha: bool, depth: int = 8) -> Codec:
     """The codec for a file of this name; raises StreamError where the file cannot hold it."""
     suffix = path.suffix.lower()
     if suffix not in _HOLDS:
@@ -106,4 +109,7 @@ def codec_for(path: Path, asked: str | None, with_alpha: bool) -> Codec:
         raise StreamError(
             f"cannot put {asked} into {path}: {suffix} takes {', '.join(_HOLDS[suffix])}"
         )
-    return CODECS[asked or (_HOLDS_ALPHA if with_alpha else {}).get(suffix, _HOLDS[suffix][0])]
+    if with_alpha:
+        return CODECS[_HOLDS_ALPHA[suffix]]
+    keeps = (name for name in _HOLDS[suffix] if depth <= CODECS[name].most_bits)
+    return CODECS[asked or next(keeps, _HOLDS[suffix][0])]
