@@ -216,3 +216,77 @@ def test_a_place_that_cannot_be_moved_is_an_error_and_not_a_crash(tmp_path: Path
     ):
         pass  # nothing was written: a part that failed without a word
     assert names_in(tmp_path) == []
+
+
+# ------------------------------------------------------------------------ a folder that is there
+
+
+def test_a_folder_that_is_there_is_filled_from_within(tmp_path: Path) -> None:
+    output = tmp_path / "disk"  # it may be a disk of its own: a move from beside it would tear
+    output.mkdir()
+    with staged(output, force=False, is_folder=True) as place:
+        assert place.parent == output
+        put_pictures(place, [1], "new")
+    assert names_in(output) == ["000001.png"]
+
+
+def test_ctrl_c_keeps_the_pictures_within_a_folder_that_is_there(tmp_path: Path) -> None:
+    output = tmp_path / "disk"
+    output.mkdir()
+    with (
+        pytest.raises(Interrupted, match="partial"),
+        staged(output, force=False, is_folder=True) as place,
+    ):
+        put_pictures(place, [1], "half")
+        raise KeyboardInterrupt
+    assert names_in(tmp_path) == ["disk"]
+    (kept,) = output.iterdir()
+    assert "partial" in kept.name
+    assert names_in(kept) == ["000001.png"]
+
+
+def test_force_removes_no_picture_of_the_users(tmp_path: Path) -> None:
+    output = tmp_path / "pictures"
+    put_pictures(output, [1, 2, 3, 1_000_000], "old")
+    for name in ("2024.png", "12345.png", "IMG_000002.png", "000003.jpg"):
+        (output / name).write_text("mine")
+    with staged(output, force=True, is_folder=True) as place:
+        put_pictures(place, [1, 2], "new")
+    assert names_in(output) == [
+        "000001.png",
+        "000002.png",
+        "000003.jpg",
+        "12345.png",
+        "2024.png",
+        "IMG_000002.png",
+    ]
+    assert (output / "2024.png").read_text() == "mine"
+
+
+def test_a_users_numbered_picture_is_in_nobodys_way(tmp_path: Path) -> None:
+    output = tmp_path / "pictures"
+    output.mkdir()
+    (output / "2024.png").write_text("mine")
+    with staged(output, force=False, is_folder=True) as place:
+        put_pictures(place, [1], "new")
+    assert names_in(output) == ["000001.png", "2024.png"]
+
+
+def test_an_error_midway_leaves_all_old_pictures_as_they_were(tmp_path: Path) -> None:
+    output = tmp_path / "pictures"
+    put_pictures(output, [1, 2, 3], "old")
+    (output / "2024.png").write_text("old")
+    with pytest.raises(StreamError), staged(output, force=True, is_folder=True) as place:
+        put_pictures(place, [1, 2], "half")
+        raise StreamError("no room")
+    assert names_in(output) == ["000001.png", "000002.png", "000003.png", "2024.png"]
+    assert {path.read_text() for path in output.iterdir()} == {"old"}
+
+
+def test_the_folder_one_stands_in_can_be_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with staged(Path(), force=False, is_folder=True) as place:
+        put_pictures(place, [1], "new")
+    assert names_in(tmp_path) == ["000001.png"]
