@@ -24,10 +24,10 @@ MakeClip = Callable[..., Path]
 
 
 def rewritten(clip: Path, output: Path, background: Background | None = None) -> VideoFile:
-    """Carry a clip through source and sink with a matte of 1; the source, read to its end."""
+    """Carry a clip through source and sink with a matte of noise; the source, read to its end."""
     background = background or Plain()
     source = VideoFile(str(clip), carry=True)
-    matte = np.ones(source.first.size_hw, np.float32)
+    matte = np.random.default_rng(0).random(source.first.size_hw, np.float32)
     like = background.compose(source.first, matte)
     codec = codec_for(output, None, like.layout.has_alpha)
     writer = ClipWriter(output, like, codec, shown=output, rate=source.rate, carried=source.carried)
