@@ -27,7 +27,7 @@ from stream.sinks.codecs import codec_for
 from stream.sinks.pictures import PictureFolder, write_picture
 from stream.sources.pictures import Pictures, pictures_in, read_picture
 from stream.sources.video_file import VideoFile
-from stream.staging import make_folder, staged
+from stream.staging import check_name, make_folder, staged
 
 _QUEUE_FRAMES = 4  # enough to even out frames of uneven cost; 200 MB at 8K
 
@@ -40,6 +40,8 @@ def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: Non
     Raises StreamError, or Interrupted after Ctrl-C, when what was done lies beside the output.
     """
     began = time.monotonic()
+    check_name(Path(config.input))
+    check_name(config.output)
     _check_not_input(config)
     is_folder = config.output.is_dir() or not config.output.suffix
     clock = StageClock()
@@ -146,6 +148,8 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
 
 def _pairs(config: ImageConfig) -> list[tuple[Path, Path]]:
     """Every picture with the file that it becomes. Raises StreamError before anything is made."""
+    for path in config.paths:
+        check_name(path)
     sources = [
         path
         for entry in config.inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,11 +55,15 @@ def make_folder(folder: Path) -> None:
         raise StreamError(f"cannot make the folder {folder}: {reason(error)}") from error
 
 
-def _check_place(output: Path, force: bool, is_folder: bool) -> None:
+def check_name(path: Path) -> None:
+    """Raise StreamError for a name that no file can have: too long, or with a zero in it."""
     try:
-        output.exists()
-    except OSError as error:  # the name is too long
-        raise StreamError(f"cannot write {output}: {reason(error)}") from error
+        path.exists()
+    except (OSError, ValueError) as error:
+        raise StreamError(f"cannot use {path}: {reason(error)}") from error
+
+
+def _check_place(output: Path, force: bool, is_folder: bool) -> None:
     if is_folder:
         taken = next(_numbered(output), None) if output.is_dir() else None
         if taken is not None and not force:
@@ -114,11 +119,11 @@ def _move(place: Path, output: Path) -> None:
 
 
 def _numbered(folder: Path) -> Iterator[Path]:
-    """The pictures that look like ours: 000001.png."""
+    """The pictures that look like ours: 000001.png to 9999999.png, no dates of eight digits."""
     return (
         path
         for path in sorted(folder.glob("*.png"))
-        if len(path.stem) >= 6 and path.stem.isdecimal()
+        if re.fullmatch(r"[0-9]{6}|[1-9][0-9]{6}", path.stem)
     )
 
 

@@ -112,7 +112,7 @@ def run(network, tmp_path) -> Path:
     config = {"data": str(tmp_path / "data"), "run": str(folder), "steps": 200, "batch": 16}
     record = {
         "config": config,
-        "commit": "abc",
+        "stretches": [{"from_step": 0, "planned_steps": 200, "commit": "abc"}],
         "keras": keras.__version__,
         "backend": "tensorflow",
         "pictures": {"coco/train2017": 2, "people/train/friends": 3},
@@ -134,6 +134,7 @@ def test_shipping_writes_network_and_card(run, tmp_path):
     ]
     card = json.loads((shipped.parent / "person.json").read_text())
     assert card["trained"]["hours"] == 1.0
+    assert card["trained"]["stretches"][0]["commit"] == "abc"
     assert card["trained"]["command"] == "python run.py train --data DATA --steps 200"
     assert card["data"]["coco/train2017"]["pictures"] == 2
     assert "CC BY" in card["data"]["coco/train2017"]["terms"]

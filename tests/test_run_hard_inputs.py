@@ -255,3 +255,32 @@ def test_a_second_ctrl_c_spoils_nothing(
     assert said.count("\n") == 1, said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.partial.mp4"]
     assert 5 <= frames_in(tmp_path / "out.partial.mp4") < 60
+
+
+@pytest.mark.parametrize("what", ["video", "image"])
+@pytest.mark.parametrize("is_input", [True, False], ids=["input", "output"])
+@pytest.mark.parametrize("ending", [".mp4", ".png", ""])
+def test_a_name_longer_than_names_can_be_is_refused(
+    refused: Callable[..., str],
+    make_clip: MakeClip,
+    tmp_path: Path,
+    what: str,
+    is_input: bool,
+    ending: str,
+) -> None:
+    long = tmp_path / ("n" * 300 + ending)
+    good = make_clip("in.mp4", pts=[0])
+    if what == "image":
+        good = tmp_path / "in.png"
+        Image.new("RGB", (64, 48)).save(good)
+    words = (long, tmp_path / "out") if is_input else (good, long)
+    assert "nnn" in refused(what, *words)
+
+
+@pytest.mark.parametrize("what", ["video", "image"])
+def test_a_text_is_no_background(refused: Callable[..., str], tmp_path: Path, what: str) -> None:
+    behind = tmp_path / "behind.txt"
+    behind.write_text("Dear Sir or Madam,\n" * 50)
+    source = shots(tmp_path / "in", ["a.png"], [])
+    target = tmp_path / ("out.mp4" if what == "video" else "out")
+    assert str(behind) in refused(what, source, target, "--background", behind)

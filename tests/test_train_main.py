@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserW
 
 @pytest.fixture(scope="module", autouse=True)
 def eager():
-    """Six steps of a tiny network are done long before TensorFlow has traced the first."""
+    """Three steps of a tiny network are done long before TensorFlow has traced the first."""
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
@@ -59,8 +59,8 @@ def config_for(data: Path, run: Path, **changes) -> TrainConfig:
     tiny = TrainConfig(
         data=data,
         run=run,
-        steps=6,
-        steps_per_round=2,
+        steps=3,
+        steps_per_round=1,
         judge_every=2,
         batch=2,
         size=32,
@@ -93,14 +93,14 @@ def test_a_run_ends_with_a_network_and_its_scores(finished):
 def test_a_run_leaves_what_made_it(finished):
     config, _ = finished
     record = json.loads((config.run / "config.json").read_text())
-    assert record["config"]["steps"] == 6
+    assert record["config"]["steps"] == 3
     assert record["pictures"] == {
         "backgrounds/rooms": 1,
         "cutouts": 1,
         "people/train/voc_person": 12,
     }
     lines = [json.loads(line) for line in (config.run / CURVES).read_text().splitlines()]
-    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert [line["step"] for line in lines] == [1, 2, 3]
     assert ["scores" in line for line in lines] == [False, True, False]
     assert seconds(config.run) == pytest.approx(sum(line["seconds"] for line in lines))
 
@@ -120,6 +120,8 @@ def test_a_resumed_run_equals_one_that_was_not_stopped(finished, data, tmp_path,
         with pytest.raises(KeyboardInterrupt):
             main.main(config)
     trained = main.main(dataclasses.replace(config, resume=True))
+    stretches = json.loads((config.run / "config.json").read_text())["stretches"]
+    assert [stretch["from_step"] for stretch in stretches] == [0, 2]
     whole = keras.models.load_model(finished[1].network)
     resumed = keras.models.load_model(trained.network)
     for wanted, got in zip(whole.get_weights(), resumed.get_weights(), strict=True):

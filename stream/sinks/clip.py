@@ -50,6 +50,9 @@ class ClipWriter:
         self.notes: list[str] = []
         self._shown, self._carried = shown, carried or Carried()
         self._passages: dict[int, Passage] = {}
+        self._held: av.Packet | None = None  # the last packet, until the next one comes
+        self._lead = 0  # ticks by which frames are shown after they are decoded
+        self._end = 0  # tick at which the last frame ends
         self._durations: dict[int, int] = {}  # by pts, of frames inside the encoder
         self._open = False
         with self._errors_named():
@@ -76,6 +79,7 @@ class ClipWriter:
             return
         with self._errors_named():
             self._mux(None)
+            self._mux_last()
             self._pass_on()
             for passage in self._passages.values():
                 passage.finish()
@@ -165,11 +169,23 @@ class ClipWriter:
     def _mux(self, picture: av.VideoFrame | None) -> None:
         for packet in self._stream.encode(picture):
             assert packet.pts is not None and packet.dts is not None
-            packet.duration = self._durations.pop(packet.pts, packet.duration)
+            packet.duration = self._durations.pop(packet.pts, packet.duration or 0)
             # x265 makes up the decoding time of a clip's only frame.
             if abs(packet.pts - packet.dts) * packet.time_base > _LONGEST_REORDERING_S:
                 packet.dts = packet.pts
-            self._container.mux(packet)
+            if self._held is None:
+                self._lead = packet.pts - packet.dts
+            else:
+                self._container.mux(self._held)
+            self._held = packet
+            self._end = max(self._end, packet.pts + packet.duration)
+
+    def _mux_last(self) -> None:
+        """MP4 takes a sample's length from the steps of decoding times, and the last packet is
+        not the last frame: to show that one to its end, the packet lasts until then."""
+        if self._held is not None and self._held.dts is not None:
+            self._held.duration = max(self._end - self._lead - self._held.dts, 0)
+            self._container.mux(self._held)
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
         """The frame as the encoder takes it: its format, its size, its time."""

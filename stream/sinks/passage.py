@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from io import BytesIO
+from math import ceil
 from typing import Protocol, cast
 
 import av
@@ -45,8 +46,11 @@ class Copied:
     def take(self, packet: av.Packet) -> None:
         """Pass one packet on; one whose time runs back comes right after the one before."""
         if packet.dts is not None:
-            if self._last_dts is not None and packet.dts <= self._last_dts:
-                packet.dts = self._last_dts + 1
+            # The container's tick may be coarser than the packet's.
+            tick = self._stream.time_base or packet.time_base
+            step = max(1, ceil(tick / packet.time_base))
+            if self._last_dts is not None and packet.dts < self._last_dts + step:
+                packet.dts = self._last_dts + step
                 packet.pts = max(packet.pts or packet.dts, packet.dts)
             self._last_dts = packet.dts
         packet.stream = self._stream
@@ -69,6 +73,7 @@ class Reencoded:
         self._stream.codec_context.layout = _LAYOUTS.get(context.layout.nb_channels, "stereo")
         _dress(self._stream, source)
         self._stream.codec_context.open()
+        self._next_pts = -(10**9)
         self._resampler = av.AudioResampler(
             self._stream.format,
             self._stream.layout,
@@ -92,6 +97,9 @@ class Reencoded:
 
     def _encode(self, frame: av.AudioFrame | None) -> None:
         for resampled in self._resampler.resample(frame):
+            if resampled.pts is not None:  # in samples; what runs back comes right after
+                resampled.pts = max(resampled.pts, self._next_pts)
+                self._next_pts = resampled.pts + resampled.samples
             self._container.mux(self._stream.encode(resampled))
 
 

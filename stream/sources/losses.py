@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
+from pathlib import Path
 
 import av
 from av.format import Flags
@@ -14,8 +16,13 @@ class Losses:
     """Watches a clip's packets and one stream's pictures; `found()` says in words what is lost."""
 
     def __init__(
-        self, container: av.container.InputContainer, stream: av.video.VideoStream, tick_s: float
+        self,
+        container: av.container.InputContainer,
+        stream: av.video.VideoStream,
+        tick_s: float,
+        path: Path,
     ) -> None:
+        self._path = path
         self._container, self._stream, self._tick_s = container, stream, tick_s
         self._packets = self._damaged = self._skipped_bytes = 0
         self._end_s = 0.0
@@ -69,6 +76,8 @@ class Losses:
             missing = self.frames_listed - self._packets
             if missing > 0:
                 losses.append(f"{missing} frames missing: the file is cut short")
+            elif _is_cut_short(self._path):
+                losses.append("the end is missing: the file is cut short")
             return losses
         if missing := self._missing_between():
             losses.append(f"{missing} frames missing in the middle")
@@ -103,6 +112,23 @@ class Losses:
             return 0
         holes = {step: n for step, n in self._steps.items() if step > 1.5 * usual}
         return sum((round(step / usual) - 1) * n for step, n in holes.items())
+
+
+def _is_cut_short(path: Path) -> bool:
+    """Whether the last box of an MP4 file says that it is longer than the file."""
+    if not path.is_file():
+        return False
+    size, position = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while position + 8 <= size:
+            file.seek(position)
+            length, _, long_length = struct.unpack(">I4sQ", file.read(16).ljust(16, b"\0"))
+            if length == 1:
+                length = long_length
+            if length < 8:  # 0: to the end of the file
+                return False
+            position += length
+    return position > size
 
 
 def _seconds(clock: str) -> float | None:

@@ -25,7 +25,8 @@ class Times:
         self._shift_s = Fraction(0)
         if self._is_broadcast and container.start_time is not None:
             self._shift_s = Fraction(container.start_time, av.time_base)
-        self._last_dts_s: dict[int, Fraction] = {}  # by stream, on the clip's clock
+        # By stream: the last dts as it came, the shift then, and the dts on the clip's clock.
+        self._last: dict[int, tuple[Fraction, Fraction, Fraction]] = {}
         # AVI has times of decoding only; FFmpeg's guess at those of showing is out of order.
         self._from_decoding = "avi" in container.format.name
         self._first_dts: int | None = None
@@ -35,15 +36,22 @@ class Times:
         if not self._is_broadcast:
             return
         tick = packet.time_base
+        if packet.dts is not None and packet.stream.type in ("video", "audio"):
+            self._follow(packet, packet.dts * tick)
         if packet.dts is not None:
-            moment_s = packet.dts * tick
-            last_s = self._last_dts_s.get(packet.stream.index)
-            if last_s is not None and not -1 <= moment_s - self._shift_s - last_s <= _JUMP_S:
-                self._shift_s = moment_s - last_s - (packet.duration or 0) * tick
-            self._last_dts_s[packet.stream.index] = moment_s - self._shift_s
             packet.dts -= round(self._shift_s / tick)
         if packet.pts is not None:
             packet.pts -= round(self._shift_s / tick)
+
+    def _follow(self, packet: av.Packet, raw_s: Fraction) -> None:
+        """Let the shift take up a clock that was set anew, so that the stream goes straight on."""
+        if packet.stream.index in self._last:
+            last_raw_s, last_shift_s, last_s = self._last[packet.stream.index]
+            # Once one stream has shown the new clock, the others follow it to within a second.
+            was_set_back = raw_s < last_raw_s and last_shift_s == self._shift_s
+            if was_set_back or not -1 <= raw_s - self._shift_s - last_s <= _JUMP_S:
+                self._shift_s = raw_s - last_s - (packet.duration or 0) * packet.time_base
+        self._last[packet.stream.index] = (raw_s, self._shift_s, raw_s - self._shift_s)
 
     def date(self, picture: av.VideoFrame) -> None:
         """Set the picture's pts, later than that of the one before."""

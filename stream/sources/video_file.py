@@ -47,7 +47,7 @@ class VideoFile:
         self.rate = self._stream.guessed_rate or self._stream.average_rate or Fraction(30)
         tick = self._stream.time_base or 1 / self.rate
         self._times = Times(self._container, tick, self.rate)
-        self._watch = Losses(self._container, self._stream, float(tick))
+        self._watch = Losses(self._container, self._stream, float(tick), Path(path))
         self._deinterlacer: Deinterlacer | None = None
         pictures = self._pictures()
         first = next(pictures, None)
@@ -152,7 +152,11 @@ def _open(path: str) -> av.container.InputContainer:
         raise StreamError(f"cannot find {path}: is the name right?")
     try:
         timeout = _SILENCE_S if "://" in path else None
-        return av.open(path, metadata_errors="replace", timeout=timeout)
+        container = av.open(path, metadata_errors="replace", timeout=timeout)
+        if container.format.name == "tty":  # FFmpeg plays letters as pictures of a terminal
+            container.close()
+            raise OSError("it is a text")
+        return container
     except (av.FFmpegError, OSError) as error:
         raise StreamError(
             f"cannot open {path} as a clip ({reason(error)}): give a video file, a URL or a folder "
