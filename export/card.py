@@ -6,7 +6,7 @@ from pathlib import Path
 from export import ExportError
 from export.parity import Difference
 from train.config import TrainConfig
-from train.journal import CURVES, seconds
+from train.journal import CONFIG, seconds, steps_done
 
 # Terms by the part of a collection's path that names it; a collection without an entry is listed
 # with unstated terms, never left out.
@@ -35,10 +35,10 @@ def card(run: Path, scores: dict[str, dict], parity: list[Difference]) -> dict:
         "output": "alpha (1, H, W, 1) float32, 0 = background, 1 = person",
         "license": "see LICENSE beside this file: non-commercial",
         "trained": {
-            "steps": _steps(run),
+            "steps": steps_done(run),
             "hours": round(seconds(run) / 3600, 2),
             "command": _command(config),
-            **{name: record[name] for name in ("commit", "keras", "backend")},
+            **{name: record[name] for name in ("stretches", "keras", "backend")},
             "config": config,
         },
         "data": {
@@ -54,13 +54,9 @@ def card(run: Path, scores: dict[str, dict], parity: list[Difference]) -> dict:
 
 def _record(run: Path) -> dict:
     try:
-        return json.loads((run / "config.json").read_text())
+        return json.loads((run / CONFIG).read_text())
     except (OSError, json.JSONDecodeError) as error:
         raise ExportError(f"{run} is no training run: {error}") from error
-
-
-def _steps(run: Path) -> int:
-    return json.loads((run / CURVES).read_text().splitlines()[-1])["step"]
 
 
 def _command(config: dict) -> str:

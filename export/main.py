@@ -13,6 +13,7 @@ from export.parity import compare
 from export.to_onnx import onnx_from_keras, open_keras
 from train import TrainError
 from train.collection import validation
+from train.journal import CONFIG
 from train.main import NETWORK
 
 log = logging.getLogger(__name__)
@@ -57,4 +58,4 @@ def score(network: Path, data: Path) -> dict[str, dict]:
 
 def data_of(run: Path) -> Path:
     """The data that a run learned from."""
-    return Path(json.loads((run / "config.json").read_text())["config"]["data"])
+    return Path(json.loads((run / CONFIG).read_text())["config"]["data"])

@@ -84,13 +84,18 @@ def test_a_difference_above_the_tolerance_is_an_error(network, exported):
         compare(model, exported, tolerance=1e-4)
 
 
-def test_a_failed_write_leaves_nothing_behind(network, tmp_path, monkeypatch):
-    def full(*_):
+class FullDisk:
+    """A network whose conversion fills the disk half way."""
+
+    def export(self, target: Path, **_) -> None:
+        target.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("onnx.save", full)
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("export.to_onnx.open_keras", lambda _: FullDisk())
     with pytest.raises(ExportError, match="No space left on device"):
-        onnx_from_keras(network, tmp_path / "x.onnx", SIZE_HW)
+        onnx_from_keras(tmp_path / "x.keras", tmp_path / "x.onnx", SIZE_HW)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -16,6 +16,7 @@ from train.config import TrainConfig
 from train.score import Scores
 
 CHECKPOINT = "last.keras"
+CONFIG = "config.json"
 CURVES = "curves.jsonl"
 
 log = logging.getLogger(__name__)
@@ -70,9 +71,11 @@ def open_run(config: TrainConfig, pictures: dict[str, int]) -> None:
     if config.resume and not (config.run / CHECKPOINT).exists():
         raise TrainError(f"nothing to resume: no {CHECKPOINT} in {config.run}")
     asked = {name: _plain(value) for name, value in dataclasses.asdict(config).items()}
-    made_by = {"commit": commit(), "keras": keras.__version__, "backend": keras.backend.backend()}
-    record = {"config": asked, **made_by, "pictures": pictures}
-    write_json(record, config.run / "config.json")
+    made_by = {"keras": keras.__version__, "backend": keras.backend.backend()}
+    stretch = {"from_step": steps_done(config.run), "planned_steps": config.steps}
+    stretches = [*_stretches(config.run), stretch | {"commit": commit()}]
+    record = {"config": asked, **made_by, "stretches": stretches, "pictures": pictures}
+    write_json(record, config.run / CONFIG)
 
 
 def write_json(record: dict, path: Path) -> None:
@@ -86,13 +89,30 @@ def write_json(record: dict, path: Path) -> None:
 
 def seconds(run: Path) -> float:
     """How long the run has learned in all, resumed stretches included."""
-    lines = (run / CURVES).read_text().splitlines()
-    return sum(json.loads(line)["seconds"] for line in lines)
+    return sum(line["seconds"] for line in curves(run))
+
+
+def steps_done(run: Path) -> int:
+    """How many batches the run has learned from."""
+    return curves(run)[-1]["step"] if curves(run) else 0
+
+
+def curves(run: Path) -> list[dict]:
+    """What the run wrote down after each round."""
+    path = run / CURVES
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _stretches(run: Path) -> list[dict]:
+    """From where to where the run was planned before: the learning rate follows the plan."""
+    path = run / CONFIG
+    return json.loads(path.read_text())["stretches"] if path.exists() else []
 
 
 def commit() -> str | None:
-    """The commit of the code, or None outside a git checkout."""
-    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    """The commit of the code, "-dirty" where it was changed since; None outside a checkout."""
+    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    asked = ["git", "-C", str(Path(__file__).parent), *describe]
     answer = subprocess.run(asked, capture_output=True, text=True, check=False)
     return answer.stdout.strip() if answer.returncode == 0 else None
 
