@@ -51,7 +51,7 @@ def _lines(firm: Alpha, luma: Plane, top: int) -> tuple[Alpha, Alpha]:
     mean_guide, mean_matte = _mean(guide), _mean(firm)
     covariance = _mean(guide * firm) - mean_guide * mean_matte
     variance = _mean(guide * guide) - mean_guide * mean_guide
-    gain: Alpha = covariance / (variance + np.float32(_FLATNESS))
+    gain = np.divide(covariance, variance + np.float32(_FLATNESS), dtype=np.float32)
     offset: Alpha = mean_matte - gain * mean_guide
     return _mean(gain), _mean(offset)
 
