@@ -21,8 +21,9 @@ LIMITS = (
     "Learned mostly from stock photos, selfies and portraits of adults, many posed and well lit; "
     "nobody counted skin tones, ages, body shapes, head coverings or wheelchairs, so expect it to "
     "be less sure where such pictures have few of the kind. Small and far people, crowds, people "
-    "behind things and hands that hold things are its weak side; bags come and go. It sees each "
-    "frame alone. It is no means of hiding what must stay hidden."
+    "behind things and hands that hold things are its weak side; bags come and go, dark clothes "
+    "before dark walls fade, animals in somebody's arms are half kept. It sees each frame alone. "
+    "It is no means of hiding what must stay hidden."
 )
 
 

@@ -67,4 +67,27 @@ def polish(proto: onnx.ModelProto) -> None:
     used = {name for node in graph.node for name in node.input}
     if shape not in used:
         graph.initializer.remove(next(i for i in graph.initializer if i.name == shape))
+    number_by_place(graph)
     onnx.checker.check_model(proto, full_check=True)
+
+
+def number_by_place(graph: onnx.GraphProto) -> None:
+    """Name nodes, tensors and weights by their place, so that two exports are equal to the byte.
+
+    The converter numbers them in an order that changes with every start of Python.
+    """
+    names = {value.name: value.name for value in (*graph.input, *graph.output)}
+    for place, node in enumerate(graph.node):
+        node.name = f"{place:03d}_{node.op_type}"
+        for slot, name in enumerate(node.input):
+            names.setdefault(name, f"{node.name}_weight{slot}" if name else "")
+        for slot, name in enumerate(node.output):
+            names.setdefault(name, f"{node.name}_{slot}")
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    weights = sorted(graph.initializer, key=lambda weight: names[weight.name])
+    for weight in weights:
+        weight.name = names[weight.name]
+    weights = [onnx.TensorProto.FromString(weight.SerializeToString()) for weight in weights]
+    del graph.initializer[:]
+    graph.initializer.extend(weights)

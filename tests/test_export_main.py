@@ -17,7 +17,7 @@ from export import ExportError, main
 from export.card import UNSTATED
 from export.config import ExportConfig
 from export.parity import compare, probe
-from export.to_onnx import OPSET, onnx_from_keras, open_keras
+from export.to_onnx import OPSET, number_by_place, onnx_from_keras, open_keras
 from stream.backends import open_backend
 from train.unet import build_unet
 
@@ -58,6 +58,22 @@ def test_the_file_keeps_the_contract(exported):
     assert shapes == {"image": [1, *SIZE_HW, 3], "alpha": [1, *SIZE_HW, 1]}
     assert {(i.domain, i.version) for i in proto.opset_import} >= {("", OPSET)}
     assert not [n for n in proto.graph.node if n.op_type == "Reshape"]
+
+
+def test_names_do_not_depend_on_the_converters_numbering(exported):
+    proto, other = onnx.load(exported), onnx.load(exported)
+    inner = {name for node in other.graph.node for name in (*node.input, *node.output)}
+    strange = {name: f"z{hash(name)}" for name in inner - {"image", "alpha"}}
+    for node in other.graph.node:
+        node.input[:] = [strange.get(name, name) for name in node.input]
+        node.output[:] = [strange.get(name, name) for name in node.output]
+    for weight in other.graph.initializer:
+        weight.name = strange[weight.name]
+    weights = list(other.graph.initializer)[::-1]
+    other.graph.ClearField("initializer")
+    other.graph.initializer.extend(weights)
+    number_by_place(other.graph)
+    assert other.SerializeToString() == proto.SerializeToString()
 
 
 @pytest.mark.parametrize("shown_hw", [(1, 1), (9, 16), (16, 9), (3, 4), (1, 3)])
