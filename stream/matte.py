@@ -52,7 +52,7 @@ def _lines(firm: Alpha, luma: Plane, top: int) -> tuple[Alpha, Alpha]:
     covariance = _mean(guide * firm) - mean_guide * mean_matte
     variance = _mean(guide * guide) - mean_guide * mean_guide
     gain = np.divide(covariance, variance + np.float32(_FLATNESS), dtype=np.float32)
-    offset: Alpha = mean_matte - gain * mean_guide
+    offset = np.subtract(mean_matte, gain * mean_guide, dtype=np.float32)
     return _mean(gain), _mean(offset)
 
 
