@@ -40,7 +40,7 @@ def examine() -> list[Finding]:
 
 def _engines() -> Iterator[Finding]:
     try:
-        import openvino
+        from stream.backends.ov import openvino
 
         core = openvino.Core()
         name = core.get_property("CPU", "FULL_DEVICE_NAME").strip()

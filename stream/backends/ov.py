@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
-from stream import StreamError
-from stream.letterbox import STRIDE, input_hw_for
+# `import openvino` alone reports to an analytics server, through this package. It does without
+# where the package cannot be imported, which None says. Import openvino through this file only.
+cast(dict[str, Any], sys.modules)["openvino_telemetry"] = None
+import openvino  # noqa: E402 - after the line above
+
+from stream import StreamError  # noqa: E402
+from stream.letterbox import STRIDE, input_hw_for  # noqa: E402
 
 _SHAPES_KEPT = 8  # a folder of pictures has few shapes; each compiled one takes some 50 MB
 
