@@ -21,7 +21,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from stream.backends.ov import openvino as ov  # noqa: E402 - which keeps it from reporting home
+from stream.backends.ov import openvino as ov
 
 SIZES_HW = ((256, 256), (192, 352))
 TURNS, WARM_UP, PASSES = 40, 8, 10
