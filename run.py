@@ -17,7 +17,6 @@ For makers of networks:
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +26,7 @@ from export import ExportError
 from export.config import EvaluateConfig, ExportConfig
 from stream import StreamError
 from stream.config import ImageConfig, VideoConfig
+from stream.signals import ended_by_signals
 from train import TrainError
 from train.config import TrainConfig
 
@@ -37,6 +37,7 @@ app = App(
     name="run.py",
     help=__doc__,
     version_flags=(),
+    result_action="return_value",
     suppress_keyboard_interrupt=False,  # main() has more to say
     default_parameter=Parameter(negative=()),
 )
@@ -114,10 +115,10 @@ def _close(report: Report) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command. 0 done, 1 failed with a message, 2 wrong usage, 130 interrupted."""
-    _end_on_signals()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        return app(argv, exit_on_error=False, print_error=False, result_action="return_value") or 0
+        with ended_by_signals():
+            return app(argv, exit_on_error=False, print_error=False) or 0
     except CycloptsError as error:
         print(f"run.py: {error} (run.py COMMAND --help shows what there is)", file=sys.stderr)
         return 2
@@ -127,22 +128,6 @@ def main(argv: list[str] | None = None) -> int:
     except (StreamError, TrainError, ExportError) as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 1
-
-
-def _end_on_signals() -> None:
-    """Ctrl-C, SIGTERM and a closed terminal end a command cleanly, also one that a script started
-    with &, which would ignore Ctrl-C from birth. While it ends, a second one is not heard: it
-    would spoil the file that is being finished."""
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-
-    def end(number: int, frame: object) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in numbers:
-        signal.signal(number, end)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from export import ExportError
-
-DEFAULT_NETWORK = Path(__file__).parent.parent / "models" / "person.onnx"
+from stream.config import DEFAULT_NETWORK
 
 
 @dataclass(frozen=True)

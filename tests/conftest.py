@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +10,9 @@ import av
 import numpy as np
 import pytest
 
+from stream.backends import open_backend
 from stream.frame import SRGB, ColorTags, Frame, Matrix, Primaries, Transfer, layout_of
+from stream.interfaces import Backend
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 
@@ -42,6 +44,16 @@ def bright_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9)
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def engine(bright_network: Path) -> Iterator[Backend]:
+    """That network, loaded once: closing it is left to the end."""
+    backend = open_backend(bright_network)
+    close = backend.close
+    backend.close = lambda: None  # type: ignore[method-assign]
+    yield backend
+    close()
 
 
 MakeClip = Callable[..., Path]

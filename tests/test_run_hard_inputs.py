@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,32 +15,11 @@ import pytest
 from PIL import Image
 
 import run
-from stream.backends import open_backend
 from stream.interfaces import Backend
 
 ROOT = Path(run.__file__).parent
 MakeClip = Callable[..., Path]
 Run = Callable[..., int]
-
-
-@pytest.fixture(autouse=True)
-def _signals_as_before() -> Iterator[None]:
-    """run.main sets what Ctrl-C does; the tests' own Ctrl-C must go on working."""
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    before = {name: signal.getsignal(getattr(signal, name)) for name in names}
-    yield
-    for name, handler in before.items():
-        signal.signal(getattr(signal, name), handler)
-
-
-@pytest.fixture(scope="module")
-def engine(bright_network: Path) -> Iterator[Backend]:
-    """The network whose alpha is brightness, loaded once: closing it is left to the end."""
-    backend = open_backend(bright_network)
-    close = backend.close
-    backend.close = lambda: None  # type: ignore[method-assign]
-    yield backend
-    close()
 
 
 @pytest.fixture

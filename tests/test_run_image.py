@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +10,7 @@ import pytest
 from PIL import Image
 
 import run
-from stream.backends import open_backend
 from stream.interfaces import Backend
-
-
-@pytest.fixture(scope="module")
-def engine(bright_network: Path) -> Iterator[Backend]:
-    """The network whose alpha is brightness, loaded once: closing it is left to the end."""
-    backend = open_backend(bright_network)
-    close = backend.close
-    backend.close = lambda: None  # type: ignore[method-assign]
-    yield backend
-    close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
 from fractions import Fraction
 from functools import partial
@@ -28,15 +28,6 @@ from stream.staging import Interrupted
 ROOT = Path(run.__file__).parent
 MakeClip = Callable[..., Path]
 Run = Callable[..., int]
-
-
-@pytest.fixture(autouse=True)
-def _signals_as_before() -> Iterator[None]:
-    """run.main sets what Ctrl-C does; the tests' own Ctrl-C must go on working."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -495,18 +486,22 @@ def noisy(path: Path, count: int, size_hw: tuple[int, int] = (48, 64)) -> Path:
     return path
 
 
+def said_where_files_may_grow_to(size: int, clip: Path, output: Path, network: Path) -> str:
+    """What a run says that fails because no file may be larger than `size` bytes."""
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size},) * 2)"
+    words = ("video", clip, output, "--background", "none", "--network", network)
+    process = child(*words, before=limit)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    return said
+
+
 @pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "pictures"])
 def test_a_full_disk_is_said_and_nothing_is_left(
     tmp_path: Path, bright_network: Path, name: str
 ) -> None:
     clip = noisy(tmp_path / "in.mp4", 40)
-    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({8000},) * 2)"
-    process = child(
-        "video", clip, tmp_path / name, "--background", "none", "--network", bright_network,
-        before=limit,
-    )  # fmt: skip
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 1, said
+    said = said_where_files_may_grow_to(8000, clip, tmp_path / name, bright_network)
     assert "Traceback" not in said
     assert said.count("\n") == 1, said
     assert name in said
@@ -521,13 +516,7 @@ def test_a_disk_that_fills_up_at_the_very_end_is_said_too(
     clip, whole = noisy(tmp_path / "in.mp4", 40), tmp_path / f"whole-{name}"
     assert video(clip, whole, "--background", "none") == 0
     room = whole.stat().st_size - 100
-    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room},) * 2)"
-    process = child(
-        "video", clip, tmp_path / name, "--background", "none", "--network", bright_network,
-        before=limit,
-    )  # fmt: skip
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 1, said
+    said = said_where_files_may_grow_to(room, clip, tmp_path / name, bright_network)
     assert said.count("\n") == 1, said
     assert not (tmp_path / name).exists()
     assert len(list(tmp_path.iterdir())) == 2
