@@ -150,6 +150,21 @@ def test_a_checkpoint_of_another_network_is_refused(finished):
         main.main(other)
 
 
+def test_a_run_can_start_from_a_finished_network(finished):
+    config, trained = finished
+    begun = main.start(dataclasses.replace(config, network=trained.network))
+    ended = keras.models.load_model(trained.network, compile=False)
+    for ours, theirs in zip(begun.get_weights(), ended.get_weights(), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_another_network_to_start_from_is_refused(finished):
+    config, trained = finished
+    other = dataclasses.replace(config, network=trained.network, width=0.5)
+    with pytest.raises(TrainError, match="is no checkpoint of this network"):
+        main.start(other)
+
+
 def test_the_first_loss_that_is_no_number_stops(data, tmp_path):
     journal = Journal(config_for(data, tmp_path), dict)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])

@@ -64,6 +64,10 @@ class TrainConfig:
     imagenet: bool = True
     """Start the encoder from ImageNet weights (width and depth 1 only), its norms frozen."""
 
+    network: Path | None = None
+    """Start from the weights of this .keras network, such as models/person.keras: to tune it
+    further, at a lower learning rate."""
+
     learning_rate: float = 1.5e-3
     """Highest learning rate, of the decoder; reached after the warm-up, then a cosine to zero."""
 
