@@ -14,6 +14,7 @@ CODEC_NAMES = get_args(CodecName)
 
 DEFAULT_NETWORK = Path(__file__).parent.parent / "models" / "person.onnx"
 DEFAULT_BACKGROUND = "blur"
+_MOST_EDGE_PX = 50
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ class VideoConfig:
     network: Path = DEFAULT_NETWORK
     """The segmentation network, an ONNX file."""
 
+    grow: float = 0.0
+    """Keep so many more pixels around the person, negative less; counted at 720 lines."""
+
+    feather: float = 0.0
+    """Soften the edge over so many pixels outside the person, negative inside; at 720 lines."""
+
     force: bool = False
     """Replace an OUTPUT that exists."""
 
@@ -54,6 +61,7 @@ class VideoConfig:
             raise StreamError(
                 f"cannot encode as {self.codec}: the codecs are {', '.join(CODEC_NAMES)}"
             )
+        _check_edges(self.grow, self.feather)
         if self.rate <= 0:
             raise StreamError(f"cannot play pictures at {self.fps} fps: give a rate above 0")
 
@@ -66,6 +74,14 @@ class VideoConfig:
             raise StreamError(
                 f"cannot play pictures at {self.fps!r} fps: give a rate such as 24 or 30000/1001"
             ) from None
+
+
+def _check_edges(grow: float, feather: float) -> None:
+    for name, px in (("grow", grow), ("feather", feather)):
+        if not abs(px) <= _MOST_EDGE_PX:
+            raise StreamError(
+                f"cannot {name} by {px:g} pixels: give -{_MOST_EDGE_PX} to {_MOST_EDGE_PX}"
+            )
 
 
 @dataclass(frozen=True)
@@ -83,11 +99,18 @@ class ImageConfig:
     network: Path = DEFAULT_NETWORK
     """The segmentation network, an ONNX file."""
 
+    grow: float = 0.0
+    """Keep so many more pixels around the person, negative less; counted at 720 lines."""
+
+    feather: float = 0.0
+    """Soften the edge over so many pixels outside the person, negative inside; at 720 lines."""
+
     force: bool = False
     """Replace pictures that exist."""
 
     def __post_init__(self) -> None:
         """Reject what cannot work, before anything is opened."""
+        _check_edges(self.grow, self.feather)
         if len(self.paths) < 2:
             raise StreamError("cannot tell INPUT from OUTPUT: give at least one of each")
 

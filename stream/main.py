@@ -56,7 +56,7 @@ def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: Non
         frames = run(
             opened(ReadAhead(source, _QUEUE_FRAMES)),
             Segmenter(backend),
-            MatteRefiner(),
+            MatteRefiner(config.grow, config.feather),
             background,
             opened(WriteBehind(sink, _QUEUE_FRAMES)),
             clock,
@@ -125,7 +125,7 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
     with ExitStack() as stack:
         background = _opened(stack, open_background(config.background))
         backend = _opened(stack, open_backend(config.network))
-        segmenter, matte = Segmenter(backend), MatteRefiner()
+        segmenter, matte = Segmenter(backend), MatteRefiner(config.grow, config.feather)
         for source, target in pairs:
             try:
                 picture = read_picture(source)

@@ -263,3 +263,12 @@ def test_a_text_is_no_background(refused: Callable[..., str], tmp_path: Path, wh
     source = shots(tmp_path / "in", ["a.png"], [])
     target = tmp_path / ("out.mp4" if what == "video" else "out")
     assert str(behind) in refused(what, source, target, "--background", behind)
+
+
+@pytest.mark.parametrize("option", ["--grow", "--feather"])
+@pytest.mark.parametrize("px", ["51", "-51", "nan"])
+def test_an_edge_that_cannot_be_moved_so_far_is_refused(
+    refused: Callable[..., str], make_clip: MakeClip, tmp_path: Path, option: str, px: str
+) -> None:
+    clip = make_clip("in.mp4", pts=[0])
+    assert option[2:] in refused("video", clip, tmp_path / "out.mp4", option, px)

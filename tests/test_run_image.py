@@ -287,3 +287,21 @@ def test_a_missing_network_is_named(tmp_path, capsys) -> None:
     words = [save(tmp_path / "a.png"), tmp_path / "b.png", "--network", tmp_path / "none.onnx"]
     assert run.main(["image", *map(str, words)]) == 1
     assert "none.onnx" in one_line(capsys) and files_in(tmp_path) == ["a.png"]
+
+
+def test_grow_and_feather_reach_the_matte(run_image, tmp_path) -> None:
+    square = np.zeros((720, 720, 3), np.uint8)
+    square[200:500, 200:500] = 255
+    source, covered = save_rgb(tmp_path / "in.png", square), {}
+    for name, words in (("as-is", []), ("grown", ["--grow", "10"]), ("shrunk", ["--grow", "-10"])):
+        target = tmp_path / f"{name}.png"
+        assert run_image(source, target, "--background", "matte", *words) == 0
+        with Image.open(target) as matte:
+            covered[name] = np.sqrt(np.asarray(matte).sum() / 255)
+    assert covered["grown"] - covered["as-is"] == pytest.approx(20, abs=3)
+    assert covered["shrunk"] - covered["as-is"] == pytest.approx(-20, abs=3)
+
+
+def save_rgb(path: Path, rgb: np.ndarray) -> Path:
+    Image.fromarray(rgb).save(path)
+    return path

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.matte import MatteRefiner
+from stream.matte import MatteRefiner, feathered, grown
 
 SIZES_HW = [(48, 64), (47, 63), (720, 1280), (1280, 720), (20, 160), (16, 16), (1, 1)]
 
@@ -90,3 +90,55 @@ def test_a_picture_smaller_than_the_networks_keeps_its_coverage(make_frame, peri
     for side in (64, 16):
         refined = MatteRefiner().refine(alpha, make_frame("gray", (side, side)))
         assert np.abs(refined - 1 / period).max() <= 0.1
+
+
+def disk(radius: float) -> np.ndarray:
+    """(200, 200): a person that is a disk, with an edge of one pixel."""
+    rows, columns = np.indices((200, 200)) - 99.5
+    return np.clip(radius + 0.5 - np.hypot(rows, columns), 0, 1).astype(np.float32)
+
+
+def radius_of(alpha: np.ndarray) -> float:
+    return float(np.sqrt(alpha.sum() / np.pi))
+
+
+@pytest.mark.parametrize("px", [-12, -5, -2.5, -1, -0.4, 0.4, 1, 2.5, 5, 12])
+def test_growing_moves_the_edge_by_so_many_pixels(px) -> None:
+    assert radius_of(grown(disk(50), px)) == pytest.approx(50 + px, abs=0.4 + 0.03 * abs(px))
+
+
+@pytest.mark.parametrize("px", [0.5, 2, 6, 12])
+def test_a_feather_outside_loses_nothing_of_the_person(px) -> None:
+    alpha, soft = disk(50), feathered(disk(50), px)
+    assert np.all(soft >= alpha)
+    across = soft[100, 100:]
+    assert np.all(np.diff(across) <= 1e-6)  # it only fades
+    assert np.all(across[int(50 + 3 * px) + 2 :] <= 0.02)
+    assert 0.2 < across[round(50 + px)] < 0.8 or px < 2
+
+
+@pytest.mark.parametrize("px", [-0.5, -2, -6, -12])
+def test_a_feather_inside_lets_nothing_of_the_room_in(px) -> None:
+    alpha, soft = disk(50), feathered(disk(50), px)
+    assert np.all(soft <= alpha)
+    across = soft[100, 100:]
+    assert np.all(np.diff(across) <= 1e-6)
+    assert np.all(across[: max(0, int(50 + 3 * px) - 2)] >= 0.98)
+
+
+@pytest.mark.parametrize("lines", [360, 720, 1440])
+def test_edges_are_counted_at_720_lines(make_frame, lines) -> None:
+    alpha = np.zeros((36, 64), np.float32)
+    alpha[:, 32:] = 1
+    frame = make_frame("gray", (lines, lines * 16 // 9), fill=(90,))
+    row = [
+        MatteRefiner(grow_px=px).refine(alpha, frame)[lines // 2].sum() * 720 / lines
+        for px in (0, 10, -10)
+    ]
+    assert row[1] - row[0] == pytest.approx(10, abs=1)
+    assert row[2] - row[0] == pytest.approx(-10, abs=1)
+
+
+def test_a_person_cut_by_the_frame_is_not_eaten_from_there() -> None:
+    alpha = np.ones((60, 80), np.float32)
+    assert np.all(grown(alpha, -5) == 1) and np.all(feathered(alpha, -5) >= 1 - 1e-6)
