@@ -21,4 +21,3 @@ class Carried:
     picture_metadata: dict[str, str] = field(default_factory=dict)
     chapters: list[av.container.core.Chapter] = field(default_factory=list)
     packets: deque[av.Packet] = field(default_factory=deque)
-    left_behind: list[str] = field(default_factory=list)  # streams that cannot travel, in words

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,7 @@ _NAME = re.compile(
 _SHIFTS = {"410": (2, 2), "411": (0, 2), "420": (1, 1), "422": (0, 1), "440": (1, 0), "444": (0, 0)}
 
 
+@cache  # asked for several times a frame
 def layout_of(format: str) -> Layout | None:
     """The layout behind FFmpeg's name of a pixel format; None where it is not one of the house's.
 

@@ -56,6 +56,21 @@ def engine(bright_network: Path) -> Iterator[Backend]:
     close()
 
 
+@pytest.fixture(scope="session")
+def stop_after_five() -> str:
+    """Code for a child process: `run.py video` says so when five frames are done, and waits."""
+    return """
+import threading
+import stream.main
+def five(done, total):
+    if done == 5:
+        print("five are done", flush=True)
+        threading.Event().wait(60)  # until the signal comes
+whole = stream.main.video
+stream.main.video = lambda config, on_progress: whole(config, five)
+"""
+
+
 MakeClip = Callable[..., Path]
 
 

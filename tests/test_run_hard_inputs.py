@@ -187,17 +187,8 @@ def test_the_folder_one_stands_in_can_be_the_output(
 
 # ------------------------------------------------------------------------------- a second Ctrl-C
 
-FIVE = """
-import os, signal, threading
-import stream.main
-def five(done, total):
-    if done == 5:
-        print("five are done", flush=True)
-        threading.Event().wait(60)  # until the signal comes
-whole = stream.main.video
-stream.main.video = lambda config, on_progress: whole(config, five)
-"""
 AGAIN_WHILE_CLOSING = """
+import os, signal
 from stream.sinks.clip import ClipWriter
 finish = ClipWriter.close
 def close(self):
@@ -210,10 +201,14 @@ ClipWriter.close = close
 
 @pytest.mark.parametrize("after_s", [None, 0.02, 0.1], ids=["closing", "20 ms", "100 ms"])
 def test_a_second_ctrl_c_spoils_nothing(
-    make_clip: MakeClip, tmp_path: Path, bright_network: Path, after_s: float | None
+    make_clip: MakeClip,
+    tmp_path: Path,
+    bright_network: Path,
+    stop_after_five: str,
+    after_s: float | None,
 ) -> None:
     clip = make_clip("in.mp4", pts=list(range(60)), with_sound=True)
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import run\n{FIVE}"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import run\n{stop_after_five}"
     code += AGAIN_WHILE_CLOSING if after_s is None else ""
     code += "sys.exit(run.main(sys.argv[1:]))"
     words = ("video", clip, tmp_path / "out.mp4", "--network", bright_network)

@@ -522,18 +522,6 @@ def test_a_disk_that_fills_up_at_the_very_end_is_said_too(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-STOP_AFTER_FIVE = """
-import threading
-import stream.main
-def five(done, total):
-    if done == 5:
-        print("five are done", flush=True)
-        threading.Event().wait(60)  # until the signal comes
-whole = stream.main.video
-stream.main.video = lambda config, on_progress: whole(config, five)
-"""
-
-
 def ignoring_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -556,11 +544,12 @@ def test_an_interrupted_clip_is_kept_playable_with_its_sound(
     name: str,
     number: signal.Signals,
     preexec: Callable[[], None] | None,
+    stop_after_five: str,
 ) -> None:
     clip = make_clip("in.mp4", pts=list(range(60)), with_sound=True)
     process = child(
         "video", clip, tmp_path / name, "--network", bright_network,
-        before=STOP_AFTER_FIVE, preexec_fn=preexec,
+        before=stop_after_five, preexec_fn=preexec,
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == "five are done\n"
@@ -581,11 +570,11 @@ def test_an_interrupted_clip_is_kept_playable_with_its_sound(
 
 
 def test_an_interrupted_folder_keeps_its_pictures(
-    make_clip: MakeClip, tmp_path: Path, bright_network: Path
+    make_clip: MakeClip, tmp_path: Path, bright_network: Path, stop_after_five: str
 ) -> None:
     clip = make_clip("in.mp4", pts=list(range(60)))
     process = child(
-        "video", clip, tmp_path / "out", "--network", bright_network, before=STOP_AFTER_FIVE
+        "video", clip, tmp_path / "out", "--network", bright_network, before=stop_after_five
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "five are done\n"
