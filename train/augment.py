@@ -16,7 +16,7 @@ from train.sample import Example
 
 def augment(example: Example, size: int, rng: Generator) -> Example:
     """Frame the example as a (size, size) square and disturb it as webcams do."""
-    example = letterboxed(example, size) if rng.random() < 0.2 else crop(example, size, rng)
+    example = letterboxed(example, size) if rng.random() < 0.3 else crop(example, size, rng)
     if rng.random() < 0.5:
         example = flip(example)
     if rng.random() < 0.2:
@@ -57,6 +57,17 @@ def add_cutout(example: Example, cutout: NDArray[np.uint8], rng: Generator) -> E
     # Under the cut-out everything is known to be person, even inside a crowd.
     mask, weight = (np.maximum(plane, moved[..., 3]) for plane in (example.mask, example.weight))
     return Example(image.astype(np.uint8), mask, weight)
+
+
+def cutout_of(example: Example) -> NDArray[np.uint8] | None:
+    """The people of an example as an RGBA cut-out, or None where there is nobody to speak of."""
+    ys, xs = np.nonzero(example.mask > 127)
+    if len(ys) < 0.02 * example.mask.size:
+        return None
+    part = slice(ys.min(), ys.max() + 1), slice(xs.min(), xs.max() + 1)
+    # The truth's edge is hard; one as hard would teach that pasted people are the real ones.
+    alpha = cv2.GaussianBlur(example.mask[part], (0, 0), 0.7)
+    return np.dstack([example.image[part], alpha])
 
 
 def letterboxed(example: Example, size: int) -> Example:

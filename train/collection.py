@@ -28,6 +28,8 @@ class Collection:
     """Rooms and places to paste people into."""
     cutouts: list[Path]
     """People with soft alpha, RGBA, to paste."""
+    traced: list[Sample]
+    """Pictures whose people are traced well enough to be cut out and pasted elsewhere."""
 
 
 def training(data: Path, coco_repeats: int) -> Collection:
@@ -41,6 +43,7 @@ def training(data: Path, coco_repeats: int) -> Collection:
         samples=coco * coco_repeats + people + empty,
         backgrounds=[sample.image for sample in empty],
         cutouts=_if_there(data / "cutouts", list_pictures),
+        traced=people,
     )
 
 

@@ -49,8 +49,11 @@ class TrainConfig:
     batch: int = 16
     """Pictures in a batch."""
 
-    size: int = 192
-    """Side of the training squares, in pixels, a multiple of 32."""
+    size: int = 256
+    """Side of the largest training squares, in pixels, a multiple of 32."""
+
+    least_size: int = 160
+    """Side of the smallest; each batch takes one of the multiples of 32 between the two."""
 
     judge_size: int = 256
     """Side of the squares for validation, in pixels, a multiple of 32."""
@@ -65,8 +68,8 @@ class TrainConfig:
     """Start the encoder from ImageNet weights (width and depth 1 only), its norms frozen."""
 
     network: Path | None = None
-    """Start from the weights of this .keras network, such as models/person.keras: to tune it
-    further, at a lower learning rate."""
+    """Start from the weights of this .keras network, such as models/person.keras, wherever a layer
+    of the same name has the same shape: to tune it further, at a lower learning rate."""
 
     learning_rate: float = 1.5e-3
     """Highest learning rate, of the decoder; reached after the warm-up, then a cosine to zero."""
@@ -95,6 +98,9 @@ class TrainConfig:
     add_cutout: float = 0.5
     """Chance that somebody is pasted into a picture without people."""
 
+    add_person: float = 0.15
+    """Chance that the people of one picture with a mask file are pasted into another picture."""
+
     workers: int = 2
     """Threads or processes that prepare batches."""
 
@@ -103,13 +109,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Reject what cannot work."""
-        for name in ("size", "judge_size"):
+        for name in ("size", "least_size", "judge_size"):
             if getattr(self, name) < 32 or getattr(self, name) % 32:
                 raise TrainError(f"{name} {getattr(self, name)}: must be a multiple of 32")
+        if self.least_size > self.size:
+            raise TrainError(f"least_size {self.least_size}: must not exceed size {self.size}")
         for name in COUNTS:
             if getattr(self, name) < 1:
                 raise TrainError(f"{name} {getattr(self, name)}: must be at least 1")
-        for name in ("onto_room", "add_cutout"):
+        for name in ("onto_room", "add_cutout", "add_person"):
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainError(f"{name} {getattr(self, name)}: a chance lies between 0 and 1")
         if self.steps % self.steps_per_round:
@@ -122,3 +130,8 @@ class TrainConfig:
             raise TrainError(f"average {self.average}: must be at least 0 and less than 1")
         if self.imagenet and (self.width, self.depth) != (1.0, 1.0):
             raise TrainError("ImageNet weights fit width 1 and depth 1 only: leave imagenet out")
+
+    @property
+    def sizes(self) -> range:
+        """The sides that training squares may have."""
+        return range(self.least_size, self.size + 1, 32)

@@ -5,12 +5,16 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from train.augment import add_cutout, augment, onto_room
+from train.augment import add_cutout, augment, cutout_of, onto_room
 from train.collection import Collection
 from train.config import TrainConfig
-from train.sample import Example, Sample, read_rgb, read_rgba
+from train.memory import previous
+from train.sample import Example, Plane, Sample, read_rgb, read_rgba
 
-Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+Inputs = dict[str, NDArray[np.float32]]
+Batch = tuple[Inputs, NDArray[np.float32]]
+
+SIZES = 1 << 32  # no epoch has this number: the sizes of batches draw from seeds of their own
 
 
 class Batches(keras.utils.PyDataset):
@@ -33,40 +37,47 @@ class Batches(keras.utils.PyDataset):
         return self.config.steps_per_round
 
     def __getitem__(self, step: int) -> Batch:
-        """Images (N, S, S, 3) and truths (N, S, S, 2), alpha and weight, all float32."""
+        """Inputs, image (N, S, S, 3) and previous (N, S, S, 1), and truths (N, S, S, 2).
+
+        A truth is alpha and weight; all are float32. S changes from batch to batch.
+        """
         first = (self.round * len(self) + step) * self.config.batch
-        return batch([self.example(first + i) for i in range(self.config.batch)])
+        size = default_rng((self.config.seed, SIZES, first)).choice(self.config.sizes)
+        return batch([self.example(first + i, int(size)) for i in range(self.config.batch)])
 
     def on_epoch_end(self) -> None:
         """Go on to the next round."""
         self.round += 1
 
-    def example(self, number: int) -> Example:
-        """Make the run's example of that number."""
+    def example(self, number: int, size: int) -> tuple[Example, Plane]:
+        """Make the run's example of that number, and the matte that came before it."""
         samples = self.collection.samples
         epoch, index = divmod(number, len(samples))
         order = default_rng((self.config.seed, epoch)).permutation(len(samples))
         rng = default_rng((self.config.seed, epoch, index))
-        example = self._staged(samples[order[index]], rng)
-        return augment(example, self.config.size, rng)
+        example = augment(self._staged(samples[order[index]], rng), size, rng)
+        return example, previous(example.mask, rng)
 
     def _staged(self, sample: Sample, rng: Generator) -> Example:
-        """Sometimes move people to another room, or seat somebody in an empty one."""
-        example, rooms, cutouts = (
-            sample.read(),
-            self.collection.backgrounds,
-            self.collection.cutouts,
-        )
-        if sample.mask is not None and rooms and rng.random() < self.config.onto_room:
-            return onto_room(example, read_rgb(rooms[rng.integers(len(rooms))]), rng)
+        """Sometimes move people to another room, or put somebody more into the picture."""
+        config, example = self.config, sample.read()
+        rooms, cutouts = self.collection.backgrounds, self.collection.cutouts
+        if sample.mask is not None and rooms and rng.random() < config.onto_room:
+            example = onto_room(example, read_rgb(rooms[rng.integers(len(rooms))]), rng)
         empty = sample.mask is None and not sample.people
-        if empty and cutouts and rng.random() < self.config.add_cutout:
+        if empty and cutouts and rng.random() < config.add_cutout:
             return add_cutout(example, read_rgba(cutouts[rng.integers(len(cutouts))]), rng)
+        traced = self.collection.traced
+        if traced and rng.random() < config.add_person:
+            person = cutout_of(traced[rng.integers(len(traced))].read())
+            return example if person is None else add_cutout(example, person, rng)
         return example
 
 
-def batch(examples: list[Example]) -> Batch:
+def batch(examples: list[tuple[Example, Plane]]) -> Batch:
     """Stack examples as the network and its loss want them."""
-    images = np.stack([example.image for example in examples]).astype(np.float32)
-    planes = [np.stack([example.mask, example.weight], axis=-1) for example in examples]
-    return images, np.stack(planes).astype(np.float32) / np.float32(255)
+    full = np.float32(255)
+    images = np.stack([example.image for example, _ in examples]).astype(np.float32)
+    mattes = np.stack([matte for _, matte in examples])[..., None].astype(np.float32) / full
+    planes = [np.stack([example.mask, example.weight], axis=-1) for example, _ in examples]
+    return {"image": images, "previous": mattes}, np.stack(planes).astype(np.float32) / full

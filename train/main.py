@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-from numpy.typing import NDArray
+import numpy as np
 
 from train import TrainError
 from train.average import averaged, bare
 from train.collection import Collection, census, training, validation
 from train.config import TrainConfig
-from train.dataset import Batches
+from train.dataset import Batches, Inputs
 from train.imagenet import lite0_file, load_encoder, read_state_dict
 from train.journal import CHECKPOINT, Journal, open_run, save, write_json
 from train.losses import matte_loss
@@ -62,8 +62,8 @@ def main(config: TrainConfig) -> Trained:
         return finish(model, scores, config)
 
 
-def some_images(collection: Collection, config: TrainConfig) -> Iterator[NDArray]:
-    """The first batches of images of the run, for the normalization statistics."""
+def some_images(collection: Collection, config: TrainConfig) -> Iterator[Inputs]:
+    """The first batches of inputs of the run, for the normalization statistics."""
     batches = Batches(collection, config)
     return (batches[step][0] for step in range(config.norm_batches))
 
@@ -75,7 +75,7 @@ def start(config: TrainConfig) -> keras.Model:
         load_encoder(model, read_state_dict(lite0_file()))
         freeze_encoder_norms(model)
     if config.network is not None:
-        load_into(model, config.network)
+        take_weights(model, config.network)
     # XLA is for GPUs: on two cores it makes a step of 0.48 s last 4.6 s. JAX knows nothing else.
     jit = False if keras.backend.backend() == "tensorflow" else "auto"
     model.compile(build_optimizer(config), loss=matte_loss, jit_compile=jit)
@@ -97,6 +97,27 @@ def load_into(model: keras.Model, path: Path) -> None:
             model.load_weights(path)
     except (ValueError, OSError, KeyError, UserWarning) as error:
         raise TrainError(f"{path} is no checkpoint of this network: {error}") from error
+
+
+def take_weights(model: keras.Model, path: Path) -> None:
+    """Give layers the weights of their namesakes in another network. Raises TrainError."""
+    try:
+        theirs = keras.models.load_model(path, compile=False)
+    except (ValueError, OSError, KeyError) as error:
+        raise TrainError(f"cannot start from {path}: {error}") from error
+    namesakes = {layer.name: layer.get_weights() for layer in theirs.layers}
+    taken = [layer for layer in model.layers if layer.weights and _fits(layer, namesakes)]
+    if not taken:
+        raise TrainError(f"cannot start from {path}: none of its layers is one of this network's")
+    for layer in taken:
+        layer.set_weights(namesakes[layer.name])
+    fresh = [layer.name for layer in model.layers if layer.weights and layer not in taken]
+    log.info("%d layers start from %s, these anew: %s", len(taken), path, fresh)
+
+
+def _fits(layer: keras.Layer, namesakes: dict[str, list[np.ndarray]]) -> bool:
+    theirs = namesakes.get(layer.name, [])
+    return [weight.shape for weight in layer.weights] == [weight.shape for weight in theirs]
 
 
 def finish(model: keras.Model, scores: dict[str, Scores], config: TrainConfig) -> Trained:

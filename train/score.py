@@ -32,7 +32,8 @@ def score(model: keras.Model, samples: Iterable[Sample], size: int) -> Scores:
 def predict(model: keras.Model, image: np.ndarray, size: int) -> Alpha:
     """The matte (H, W) of a picture (H, W, 3)."""
     boxed = letterbox(image, (size, size))[None].astype(np.float32)
-    alpha = np.asarray(model.predict_on_batch(boxed))[0, :, :, 0]
+    inputs = {"image": boxed, "previous": np.zeros_like(boxed[..., :1])}
+    alpha = np.asarray(model.predict_on_batch(inputs))[0, :, :, 0]
     return unletterbox(alpha, image.shape[:2])
 
 
