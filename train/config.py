@@ -49,11 +49,8 @@ class TrainConfig:
     batch: int = 16
     """Pictures in a batch."""
 
-    size: int = 256
-    """Side of the largest training squares, in pixels, a multiple of 32."""
-
-    least_size: int = 160
-    """Side of the smallest; each batch takes one of the multiples of 32 between the two."""
+    size: int = 224
+    """Side of the training squares, in pixels, a multiple of 32."""
 
     judge_size: int = 256
     """Side of the squares for validation, in pixels, a multiple of 32."""
@@ -109,11 +106,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Reject what cannot work."""
-        for name in ("size", "least_size", "judge_size"):
+        for name in ("size", "judge_size"):
             if getattr(self, name) < 32 or getattr(self, name) % 32:
                 raise TrainError(f"{name} {getattr(self, name)}: must be a multiple of 32")
-        if self.least_size > self.size:
-            raise TrainError(f"least_size {self.least_size}: must not exceed size {self.size}")
         for name in COUNTS:
             if getattr(self, name) < 1:
                 raise TrainError(f"{name} {getattr(self, name)}: must be at least 1")
@@ -130,8 +125,3 @@ class TrainConfig:
             raise TrainError(f"average {self.average}: must be at least 0 and less than 1")
         if self.imagenet and (self.width, self.depth) != (1.0, 1.0):
             raise TrainError("ImageNet weights fit width 1 and depth 1 only: leave imagenet out")
-
-    @property
-    def sizes(self) -> range:
-        """The sides that training squares may have."""
-        return range(self.least_size, self.size + 1, 32)

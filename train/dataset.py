@@ -14,8 +14,6 @@ from train.sample import Example, Plane, Sample, read_rgb, read_rgba
 Inputs = dict[str, NDArray[np.float32]]
 Batch = tuple[Inputs, NDArray[np.float32]]
 
-SIZES = 1 << 32  # no epoch has this number: the sizes of batches draw from seeds of their own
-
 
 class Batches(keras.utils.PyDataset):
     """The batches of one round after another.
@@ -39,23 +37,22 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, step: int) -> Batch:
         """Inputs, image (N, S, S, 3) and previous (N, S, S, 1), and truths (N, S, S, 2).
 
-        A truth is alpha and weight; all are float32. S changes from batch to batch.
+        A truth is alpha and weight; all are float32.
         """
         first = (self.round * len(self) + step) * self.config.batch
-        size = default_rng((self.config.seed, SIZES, first)).choice(self.config.sizes)
-        return batch([self.example(first + i, int(size)) for i in range(self.config.batch)])
+        return batch([self.example(first + i) for i in range(self.config.batch)])
 
     def on_epoch_end(self) -> None:
         """Go on to the next round."""
         self.round += 1
 
-    def example(self, number: int, size: int) -> tuple[Example, Plane]:
+    def example(self, number: int) -> tuple[Example, Plane]:
         """Make the run's example of that number, and the matte that came before it."""
         samples = self.collection.samples
         epoch, index = divmod(number, len(samples))
         order = default_rng((self.config.seed, epoch)).permutation(len(samples))
         rng = default_rng((self.config.seed, epoch, index))
-        example = augment(self._staged(samples[order[index]], rng), size, rng)
+        example = augment(self._staged(samples[order[index]], rng), self.config.size, rng)
         return example, previous(example.mask, rng)
 
     def _staged(self, sample: Sample, rng: Generator) -> Example:
