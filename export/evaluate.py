@@ -66,6 +66,7 @@ def evaluate(network: Path, samples: Iterable[Sample]) -> Evaluation:
 
         def matte_of(path: Path) -> Alpha:
             frame = read_picture(path).frame
+            segmenter.forget()
             return MatteRefiner().refine(segmenter.segment(frame), frame)
 
         rows = {sample.image.name: score(sample, matte_of) for sample in samples}

@@ -34,9 +34,10 @@ def compare(model: keras.Model, network: Path, *, tolerance: float) -> list[Diff
     with closing(open_backend(network)) as backend:
         rows = []
         for shown_hw in SHOWN_HW:
-            image = probe(backend.fit(shown_hw))
-            wanted = ops.convert_to_numpy(model(image, training=False))
-            apart = np.abs(backend.infer(image) - wanted)
+            image, previous = probe(backend.fit(shown_hw))
+            inputs = {"image": image, "previous": previous}
+            wanted = ops.convert_to_numpy(model(inputs, training=False))
+            apart = np.abs(backend.infer(image, previous) - wanted)
             rows.append(
                 Difference(backend.name, image.shape[1:3], float(apart.max()), float(apart.mean()))
             )
@@ -50,12 +51,19 @@ def compare(model: keras.Model, network: Path, *, tolerance: float) -> list[Diff
     return rows
 
 
-def probe(input_hw: tuple[int, int]) -> NDArray[np.float32]:
-    """A picture (1, H, W, 3) with everything in it: slopes, edges, noise, black and white."""
+def probe(input_hw: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A picture (1, H, W, 3) with everything in it, and a matte (1, H, W, 1) before it.
+
+    Slopes, edges, noise, black and white; a disk with a soft edge.
+    """
     h, w = input_hw
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:h, 0:w] / max(h, w)
     waves = np.stack([np.sin(9 * x + 5 * y), np.cos(7 * y * x), x - y], axis=-1)
     picture = 127 + 90 * waves + rng.normal(0, 20, (h, w, 3))
     picture[h // 4 : h // 2, w // 3 : w // 2] = (224, 172, 145)  # a patch of skin, hard edges
-    return np.clip(picture, 0, 255).astype(np.float32)[None]
+    previous = np.clip(3 - 12 * np.hypot(y - 0.4, x - 0.5), 0, 1)
+    return (
+        np.clip(picture, 0, 255).astype(np.float32)[None],
+        previous.astype(np.float32)[None, ..., None],
+    )

@@ -15,14 +15,17 @@ log = logging.getLogger(__name__)
 
 
 def onnx_from_keras(network: Path, target: Path, size_hw: tuple[int, int]) -> None:
-    """Convert a .keras file; `image` (1, H, W, 3) in, `alpha` (1, H, W, 1) out."""
+    """Convert a .keras file; `image` (1, H, W, 3) and `previous` in, `alpha` (1, H, W, 1) out."""
     if keras.backend.backend() != "tensorflow":
         raise ExportError(
             f"Keras runs on {keras.backend.backend()}: ONNX comes out right only with "
             "KERAS_BACKEND=tensorflow"
         )
     model = open_keras(network)
-    signature = keras.InputSpec(shape=(1, *size_hw, 3), dtype="float32", name="image")
+    signature = {
+        name: keras.InputSpec(shape=(1, *size_hw, channels), dtype="float32", name=name)
+        for name, channels in (("image", 3), ("previous", 1))
+    }
     part = target.with_name(f".{target.name}.part.onnx")
     try:
         model.export(
@@ -48,25 +51,26 @@ def open_keras(network: Path) -> keras.Model:
 
 
 def polish(proto: onnx.ModelProto) -> None:
-    """Give the output its name, and replace the one node that nails the size down.
+    """Give the output its name, and replace the nodes that nail the size down.
 
-    The converter turns (1, 1, H, W) into (1, H, W, 1) with a Reshape to numbers, which is right
-    for one size only; a Transpose does the same at every size.
+    The converter turns (1, 1, H, W) into (1, H, W, 1) and back with Reshapes to numbers, which are
+    right for one size only; a Transpose does the same at every size.
     """
     graph = proto.graph
     last = next(node for node in graph.node if graph.output[0].name in node.output)
     if last.op_type != "Reshape":
         raise ExportError(f"the network ends with {last.op_type}, expected Reshape: look at polish")
-    transpose = helper.make_node(
-        "Transpose", [last.input[0]], ["alpha"], name="alpha", perm=[0, 2, 3, 1]
-    )
-    shape = last.input[1]
-    graph.node.remove(last)
-    graph.node.append(transpose)
-    graph.output[0].name = "alpha"
+    last.output[0] = graph.output[0].name = "alpha"
+    for node in graph.node:
+        if node.op_type == "Reshape":
+            perm = [0, 2, 3, 1] if node is last else [0, 3, 1, 2]
+            turned = helper.make_node("Transpose", node.input[:1], node.output, perm=perm)
+            node.CopyFrom(turned)
     used = {name for node in graph.node for name in node.input}
-    if shape not in used:
-        graph.initializer.remove(next(i for i in graph.initializer if i.name == shape))
+    weights = [weight for weight in graph.initializer if weight.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(weights)
+    del graph.value_info[:]
     number_by_place(graph)
     onnx.checker.check_model(proto, full_check=True)
 

@@ -34,8 +34,13 @@ class Backend(Protocol):
         """The input size (H, W) that suits frames shown at this size, made ready to run."""
         ...
 
-    def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call."""
+    def infer(
+        self, image: NDArray[np.float32], previous: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call.
+
+        `previous` is the alpha of the frame before, zeros where there is none.
+        """
         ...
 
     def close(self) -> None:

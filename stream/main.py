@@ -132,6 +132,7 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
             except StreamError as error:
                 losses.append(str(error))
                 continue
+            segmenter.forget()
             alpha = matte.refine(segmenter.segment(picture.frame), picture.frame)
             composite = background.compose(picture.frame, alpha)
             if len(pairs) > 1 or target != config.output:

@@ -55,7 +55,11 @@ def test_the_file_keeps_the_contract(exported):
         value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
         for value in (*proto.graph.input, *proto.graph.output)
     }
-    assert shapes == {"image": [1, *SIZE_HW, 3], "alpha": [1, *SIZE_HW, 1]}
+    assert shapes == {
+        "image": [1, *SIZE_HW, 3],
+        "previous": [1, *SIZE_HW, 1],
+        "alpha": [1, *SIZE_HW, 1],
+    }
     assert {(i.domain, i.version) for i in proto.opset_import} >= {("", OPSET)}
     assert not [n for n in proto.graph.node if n.op_type == "Reshape"]
 
@@ -63,7 +67,7 @@ def test_the_file_keeps_the_contract(exported):
 def test_names_do_not_depend_on_the_converters_numbering(exported):
     proto, other = onnx.load(exported), onnx.load(exported)
     inner = {name for node in other.graph.node for name in (*node.input, *node.output)}
-    strange = {name: f"z{hash(name)}" for name in inner - {"image", "alpha"}}
+    strange = {name: f"z{hash(name)}" for name in inner - {"image", "previous", "alpha"}}
     for node in other.graph.node:
         node.input[:] = [strange.get(name, name) for name in node.input]
         node.output[:] = [strange.get(name, name) for name in node.output]
@@ -79,9 +83,9 @@ def test_names_do_not_depend_on_the_converters_numbering(exported):
 @pytest.mark.parametrize("shown_hw", [(1, 1), (9, 16), (16, 9), (3, 4), (1, 3)])
 def test_reshaped_it_still_computes_what_keras_computes(network, exported, shown_hw):
     backend = open_backend(exported)
-    image = probe(backend.fit(shown_hw))
-    wanted = np.asarray(open_keras(network)(image))
-    got = backend.infer(image)
+    image, previous = probe(backend.fit(shown_hw))
+    wanted = np.asarray(open_keras(network)({"image": image, "previous": previous}))
+    got = backend.infer(image, previous)
     assert got.shape == (*image.shape[:3], 1)
     assert wanted.std() > 0.01  # or agreeing would mean little
     np.testing.assert_allclose(got, wanted, atol=1e-5)

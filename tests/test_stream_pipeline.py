@@ -50,7 +50,7 @@ class Reads:
         """One size for all."""
         return SIZE_HW
 
-    def infer(self, image: np.ndarray) -> np.ndarray:
+    def infer(self, image: np.ndarray, previous: np.ndarray) -> np.ndarray:
         """Overwrites the alpha of the call before."""
         self._alpha[:] = image[..., :1] / np.float32(255)
         return self._alpha

@@ -25,6 +25,7 @@ class Bright:
 
     def __init__(self) -> None:
         self.fitted: list[tuple[int, int]] = []
+        self.remembered: list[np.ndarray] = []
         self._alpha = np.empty(0, np.float32)
 
     def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
@@ -32,9 +33,11 @@ class Bright:
         self.fitted.append(input_hw_for(display_hw, 64 * 64))
         return self.fitted[-1]
 
-    def infer(self, image: np.ndarray) -> np.ndarray:
+    def infer(self, image: np.ndarray, previous: np.ndarray) -> np.ndarray:
         """Valid until the next call: the array before is spoiled, to catch who keeps it."""
         assert image.shape == (1, *self.fitted[-1], 3) and image.dtype == np.float32
+        assert previous.shape == (1, *self.fitted[-1], 1) and previous.dtype == np.float32
+        self.remembered.append(previous.copy())
         self._alpha.fill(np.nan)
         self._alpha = image.mean(-1, keepdims=True) / np.float32(255)
         return self._alpha
@@ -149,6 +152,66 @@ def test_the_frame_is_not_written_to(make_frame, backend) -> None:
     for plane in frame.planes:
         plane.flags.writeable = False
     Segmenter(backend).segment(frame)
+
+
+# What it remembers
+
+
+def test_each_frame_comes_with_the_matte_before_it(make_frame) -> None:
+    backend = Bright()
+    segmenter = Segmenter(backend)
+    for value in (100, 110, 120):
+        segmenter.segment(make_frame("gbrp", (64, 64), fill=(value,) * 3))
+    seen = [previous.mean() * 255 for previous in backend.remembered]
+    assert seen == pytest.approx([0, 100, 110], abs=1e-3)
+
+
+@pytest.mark.parametrize("cut", ["scene", "shape", "forget"])
+def test_after_a_cut_it_starts_anew(make_frame, cut) -> None:
+    backend = Bright()
+    segmenter = Segmenter(backend)
+    segmenter.segment(make_frame("gbrp", (64, 64), fill=(100,) * 3))
+    if cut == "forget":
+        segmenter.forget()
+    after = {"scene": (64, 64, 200), "shape": (32, 128, 100), "forget": (64, 64, 100)}[cut]
+    segmenter.segment(make_frame("gbrp", after[:2], fill=(after[2],) * 3))
+    segmenter.segment(make_frame("gbrp", after[:2], fill=(after[2],) * 3))
+    assert not backend.remembered[1].any()
+    assert backend.remembered[2].any()
+
+
+def test_the_padding_is_remembered_as_well(make_frame) -> None:
+    backend = Bright()
+    segmenter = Segmenter(backend)
+    for _ in range(2):
+        segmenter.segment(make_frame("gbrp", (40, 320), fill=(200,) * 3))
+    assert backend.remembered[1].shape[1:3] == backend.fitted[-1]
+
+
+def test_the_engine_gets_the_matte_before(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx, of requirements-dev.txt, is not installed")
+    make, kind = onnx.helper, onnx.TensorProto.FLOAT
+    graph = make.make_graph(
+        [
+            make.make_node("ReduceMean", ["image"], ["mean"], axes=[3], keepdims=1),
+            make.make_node("Sum", ["mean", "previous"], ["alpha"]),
+        ],
+        "counting",
+        [
+            make.make_tensor_value_info("image", kind, [1, 64, 64, 3]),
+            make.make_tensor_value_info("previous", kind, [1, 64, 64, 1]),
+        ],
+        [make.make_tensor_value_info("alpha", kind, [1, 64, 64, 1])],
+    )
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "sum.onnx")
+    backend = open_backend(tmp_path / "sum.onnx")
+    for shown_hw in ((9.0, 16.0), (1.0, 1.0)):
+        input_hw = backend.fit(shown_hw)
+        image = np.full((1, *input_hw, 3), 7, np.float32)
+        previous = np.random.default_rng(0).random((1, *input_hw, 1), np.float32)
+        assert backend.infer(image, previous) == pytest.approx(7 + previous, abs=1e-5)
+    backend.close()
 
 
 # The engine

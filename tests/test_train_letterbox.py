@@ -32,7 +32,7 @@ class Listener:
     def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
         return self.size_hw
 
-    def infer(self, image: np.ndarray) -> np.ndarray:
+    def infer(self, image: np.ndarray, previous: np.ndarray) -> np.ndarray:
         self.image = image.copy()
         return image[..., :1] / 255
 

@@ -158,11 +158,27 @@ def test_a_run_can_start_from_a_finished_network(finished):
         assert np.array_equal(ours, theirs)
 
 
-def test_another_network_to_start_from_is_refused(finished):
+def test_layers_without_a_namesake_start_anew(finished):
     config, trained = finished
-    other = dataclasses.replace(config, network=trained.network, width=0.5)
-    with pytest.raises(TrainError, match="is no checkpoint of this network"):
-        main.start(other)
+    deeper = main.start(dataclasses.replace(config, network=trained.network, depth=1.0))
+    ended = keras.models.load_model(trained.network, compile=False)
+    theirs = {layer.name for layer in ended.layers if layer.weights}
+    assert theirs < {layer.name for layer in deeper.layers}
+    for name in ("stem_conv", "logits"):
+        for ours, its in zip(
+            deeper.get_layer(name).get_weights(), ended.get_layer(name).get_weights(), strict=True
+        ):
+            assert np.array_equal(ours, its)
+
+
+def test_what_is_no_network_to_start_from_is_named(finished, tmp_path):
+    (tmp_path / "x.keras").write_text("no network")
+    with pytest.raises(TrainError, match=r"cannot start from .*x.keras"):
+        main.start(dataclasses.replace(finished[0], network=tmp_path / "x.keras"))
+    dense = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    dense.save(tmp_path / "dense.keras")
+    with pytest.raises(TrainError, match="none of its layers is one of this network's"):
+        main.start(dataclasses.replace(finished[0], network=tmp_path / "dense.keras"))
 
 
 def test_the_first_loss_that_is_no_number_stops(data, tmp_path):
@@ -192,30 +208,38 @@ def test_a_failed_write_leaves_the_checkpoint_that_was_there(finished, data, mon
     assert sorted(p.name for p in checkpoint.parent.glob(".*")) == []
 
 
+def differ(one, other) -> bool:
+    return not np.array_equal(one[0].image, other[0].image)
+
+
 def test_examples_depend_on_seed_epoch_and_index_only(data):
     collection = training(data, coco_repeats=1)
     config = config_for(data, Path("unused"))
     one, two = Batches(collection, config), Batches(collection, config)
     numbers = [20, 3, 3, 0]
     for number in numbers:
-        for plane, same in zip(one.example(number), two.example(number), strict=True):
-            np.testing.assert_array_equal(plane, same)
+        (example, before), (same, same_before) = one.example(number), two.example(number)
+        for plane, its_twin in zip((*example, before), (*same, same_before), strict=True):
+            np.testing.assert_array_equal(plane, its_twin)
     other = Batches(collection, dataclasses.replace(config, seed=2))
-    assert any(not np.array_equal(one.example(n).image, other.example(n).image) for n in numbers)
+    assert any(differ(one.example(n), other.example(n)) for n in numbers)
     again = 3 + len(collection.samples)  # the same place in the next epoch
-    assert not np.array_equal(one.example(3).image, one.example(again).image)
+    assert differ(one.example(3), one.example(again))
 
 
 def test_rounds_go_on_where_the_last_one_ended(data):
     collection, config = training(data, coco_repeats=1), config_for(data, Path("unused"))
     batches, later = Batches(collection, config), Batches(collection, config, first_round=1)
     batches.on_epoch_end()
-    for got, wanted in zip(batches[0], later[0], strict=True):
+    (inputs, truths), (same_inputs, same_truths) = batches[0], later[0]
+    pairs = zip((*inputs.values(), truths), (*same_inputs.values(), same_truths), strict=True)
+    for got, wanted in pairs:
         np.testing.assert_array_equal(got, wanted)
-    images, truths = batches[0]
+    images = inputs["image"]
     assert images.shape == (2, 32, 32, 3)
+    assert inputs["previous"].shape == (2, 32, 32, 1)
     assert truths.shape == (2, 32, 32, 2)
-    assert images.dtype == truths.dtype == np.float32
+    assert images.dtype == inputs["previous"].dtype == truths.dtype == np.float32
     assert truths.max() <= 1 < images.max() <= 255
 
 

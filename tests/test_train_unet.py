@@ -25,15 +25,23 @@ def tiny() -> keras.Model:
     return build_unet(0.25, 0.3)
 
 
+def seen(image: np.ndarray) -> dict[str, np.ndarray]:
+    """The inputs for images (N, H, W, 3) that nothing came before."""
+    return {"image": image, "previous": np.zeros_like(image[..., :1])}
+
+
 @pytest.mark.parametrize("size_hw", [(64, 64), (32, 96), (160, 64)])
 def test_alpha_has_the_size_of_the_image(tiny, size_hw):
-    alpha = np.asarray(tiny(np.full((2, *size_hw, 3), 99, np.float32)))
+    alpha = np.asarray(tiny(seen(np.full((2, *size_hw, 3), 99, np.float32))))
     assert alpha.shape == (2, *size_hw, 1)
     assert 0 <= alpha.min() <= alpha.max() <= 1
 
 
 def test_the_contract_names_its_tensors(tiny):
-    assert tiny.input.name == "image"
+    assert {name: tensor.name for name, tensor in tiny.input.items()} == {
+        "image": "image",
+        "previous": "previous",
+    }
     assert tiny.layers[-1].name == "alpha"
 
 
@@ -67,16 +75,17 @@ def test_a_tiny_network_overfits_one_batch():
     y, x = np.mgrid[0:32, 0:32]
     mask = np.stack([np.hypot(y - c, x - 16) < 8 for c in (10, 20)])[..., None].astype(np.float32)
     image = 60 + 120 * mask + np.random.default_rng(0).normal(0, 10, (2, 32, 32, 3))
+    inputs = seen(image.astype(np.float32))
     model = build_unet(0.25, 0.3)
     model.compile(keras.optimizers.Adam(1e-2), loss=matte_loss, run_eagerly=True)
     truth = np.concatenate([mask, np.ones_like(mask)], axis=-1)
-    losses = [model.train_on_batch(image.astype(np.float32), truth) for _ in range(18)]
+    losses = [model.train_on_batch(inputs, truth) for _ in range(18)]
     assert float(losses[-1]) < float(losses[0])
     for layer in model.layers:  # statistics of the last weights, not of the way there
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
-    model(image.astype(np.float32), training=True)
-    predicted = np.asarray(model(image.astype(np.float32))) > 0.5
+    model(inputs, training=True)
+    predicted = np.asarray(model(inputs)) > 0.5
     assert (predicted == (mask > 0.5)).mean() > 0.95
 
 

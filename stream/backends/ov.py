@@ -32,6 +32,8 @@ class OpenVino:
             self._model = self._core.read_model(network)
             _, h, w, _ = self._model.input("image").shape
             self._own_hw = (h, w)
+            names = [name for value in self._model.inputs for name in value.names]
+            self._looks_back = "previous" in names
         except (RuntimeError, ValueError) as error:
             raise self._refused(error) from error
         self._requests: dict[tuple[int, int], openvino.InferRequest] = {}
@@ -50,10 +52,17 @@ class OpenVino:
             self._requests[input_hw] = self._compiled(input_hw)
         return input_hw
 
-    def infer(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call."""
+    def infer(
+        self, image: NDArray[np.float32], previous: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call.
+
+        `previous` is the alpha of the frame before; networks that do not look back never see it.
+        """
         request = self._requests[image.shape[1:3]]
-        request.set_input_tensor(openvino.Tensor(image, shared_memory=True))
+        request.set_tensor("image", openvino.Tensor(image, shared_memory=True))
+        if self._looks_back:
+            request.set_tensor("previous", openvino.Tensor(previous, shared_memory=True))
         request.infer()
         return request.get_output_tensor().data
 
@@ -65,7 +74,10 @@ class OpenVino:
         # Left alone, OpenVINO picks bf16 on processors where it is slower than f32.
         hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         try:
-            self._model.reshape({"image": [1, *input_hw, 3]})
+            shapes = {"image": [1, *input_hw, 3]}
+            if self._looks_back:
+                shapes["previous"] = [1, *input_hw, 1]
+            self._model.reshape(shapes)
             return self._core.compile_model(self._model, "CPU", hints).create_infer_request()
         except RuntimeError as error:
             raise self._refused(error) from error
