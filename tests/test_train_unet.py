@@ -179,6 +179,19 @@ def test_imagenet_weights_fill_the_whole_encoder(imagenet):
     np.testing.assert_array_equal(kernel[0, 1, 2], imagenet["_conv_stem.weight"][:, 2, 0, 1])
 
 
+def test_a_shallower_encoder_keeps_the_first_blocks_of_each_stage(imagenet):
+    whole, half = build_unet(), build_unet(depth=0.5)
+    load_encoder(whole, imagenet)
+    assert load_encoder(half, imagenet) == 54
+    blocks = {int(n.split("_")[0][5:]) for n in (x.name for x in half.layers) if n[:5] == "block"}
+    assert blocks == {0, 1, 3, 5, 6, 8, 9, 11, 12}
+    for name in ("block6_expand_conv", "block12_project_norm"):
+        for ours, theirs in zip(
+            half.get_layer(name).get_weights(), whole.get_layer(name).get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+
+
 def test_imagenet_weights_do_not_fit_another_width(imagenet):
     with pytest.raises(TrainError, match="do not fit layer stem_conv"):
         load_encoder(build_unet(0.5), imagenet)

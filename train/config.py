@@ -59,10 +59,10 @@ class TrainConfig:
     """Factor on the channels of every layer."""
 
     depth: float = 1.0
-    """Factor on the blocks of every stage of the encoder."""
+    """Factor on the blocks of every stage of the encoder, at most 1."""
 
     imagenet: bool = True
-    """Start the encoder from ImageNet weights (width and depth 1 only), its norms frozen."""
+    """Start the encoder from ImageNet weights (width 1 only), its norms frozen."""
 
     network: Path | None = None
     """Start from the weights of this .keras network, such as models/person.keras, wherever a layer
@@ -123,5 +123,7 @@ class TrainConfig:
             raise TrainError(f"warmup_steps {self.warmup_steps}: must be fewer than {self.steps}")
         if not 0 <= self.average < 1:
             raise TrainError(f"average {self.average}: must be at least 0 and less than 1")
-        if self.imagenet and (self.width, self.depth) != (1.0, 1.0):
-            raise TrainError("ImageNet weights fit width 1 and depth 1 only: leave imagenet out")
+        if self.imagenet and self.width != 1.0:
+            raise TrainError("ImageNet weights fit width 1 only: leave imagenet out")
+        if not 0 < self.depth <= 1:
+            raise TrainError(f"depth {self.depth}: must be above 0 and at most 1")

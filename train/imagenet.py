@@ -102,8 +102,8 @@ def load_encoder(model: keras.Model, weights: Weights) -> int:
             layer.set_weights(_keras_arrays(layer, source, weights))
         except (KeyError, ValueError) as error:
             raise TrainError(
-                f"ImageNet weights do not fit layer {layer.name}: use the encoder at width 1 and "
-                f"depth 1, or start without them ({error})"
+                f"ImageNet weights do not fit layer {layer.name}: use the encoder at width 1, "
+                f"or start without them ({error})"
             ) from error
         filled += 1
     return filled

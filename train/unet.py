@@ -67,15 +67,17 @@ def encoder(x: Tensor, width: float, depth: float) -> list[Tensor]:
     """Five feature maps, at H/2 … H/32, each the last of its size."""
     x = _conv(x, _channels(32, width), "stem", kernel=3, strides=2)
     skips: list[Tensor] = []
-    number = 0
+    first = 0  # number of the stage's first block; a shallower network leaves out each stage's last
     for row, stage in enumerate(STAGES):
         if stage.stride == 2:
             skips.append(x)  # (N, H/2, W/2, 16), then 24 at H/4, 40 at H/8, 112 at H/16
         blocks = stage.blocks if row == 0 else max(1, round(stage.blocks * depth))
         for repeat in range(blocks):
             strides = stage.stride if repeat == 0 else 1
-            x = _inverted_residual(x, stage, strides, _channels(stage.channels, width), number)
-            number += 1
+            x = _inverted_residual(
+                x, stage, strides, _channels(stage.channels, width), first + repeat
+            )
+        first += stage.blocks
     return [*skips, x]  # (N, H/32, W/32, 192)
 
 
