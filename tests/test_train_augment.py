@@ -122,3 +122,18 @@ def test_augment_makes_squares_and_follows_the_seed(example):
         for plane, same in zip(once, again, strict=True):
             assert plane.shape[:2] == (SIZE, SIZE)
             np.testing.assert_array_equal(plane, same)
+
+
+def test_what_lies_over_people_is_not_part_of_them():
+    image = np.full((80, 100, 3), 50, np.uint8)
+    mask = np.zeros((80, 100), np.uint8)
+    mask[20:, 30:70] = 255
+    example = Example(image, mask, np.zeros_like(mask))
+    thing = np.full((40, 40, 3), 200, np.uint8)
+    for seed in range(20):
+        covered = augment.occlude(example, thing, np.random.default_rng(seed))
+        over = covered.image[..., 0] > 125
+        assert over.any() and not covered.mask[over].any()
+        assert (covered.weight[over] == 255).all()
+        untouched = covered.image[..., 0] == 50
+        assert np.array_equal(covered.mask[untouched], mask[untouched])

@@ -213,7 +213,7 @@ def differ(one, other) -> bool:
 
 
 def test_examples_depend_on_seed_epoch_and_index_only(data):
-    collection = training(data, coco_repeats=1)
+    collection = training(data, hard_repeats=1)
     config = config_for(data, Path("unused"))
     one, two = Batches(collection, config), Batches(collection, config)
     numbers = [20, 3, 3, 0]
@@ -228,7 +228,7 @@ def test_examples_depend_on_seed_epoch_and_index_only(data):
 
 
 def test_rounds_go_on_where_the_last_one_ended(data):
-    collection, config = training(data, coco_repeats=1), config_for(data, Path("unused"))
+    collection, config = training(data, hard_repeats=1), config_for(data, Path("unused"))
     batches, later = Batches(collection, config), Batches(collection, config, first_round=1)
     batches.on_epoch_end()
     (inputs, truths), (same_inputs, same_truths) = batches[0], later[0]
@@ -255,7 +255,7 @@ def test_processes_prepare_the_same_batches_as_threads(data, tmp_path):
 
 
 def test_an_epoch_shows_every_sample_once(data):
-    collection = training(data, coco_repeats=1)
+    collection = training(data, hard_repeats=1)
     assert len(collection.samples) == 13
     assert sum(census(collection, data).values()) == 14  # and the cut-out
 
@@ -270,7 +270,7 @@ def test_groups_without_a_name_keep_their_prefix(data):
 
 def test_nothing_to_learn_from_is_an_error(tmp_path):
     with pytest.raises(TrainError, match="no people under"):
-        training(tmp_path, coco_repeats=1)
+        training(tmp_path, hard_repeats=1)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def augment(example: Example, size: int, rng: Generator) -> Example:
     example = letterboxed(example, size) if rng.random() < 0.3 else crop(example, size, rng)
     if rng.random() < 0.5:
         example = flip(example)
-    if rng.random() < 0.2:
+    if rng.random() < 0.3:
         example = rotate(example, rng)
     for chance, disturb in (
         (0.7, color),
@@ -59,6 +59,24 @@ def add_cutout(example: Example, cutout: NDArray[np.uint8], rng: Generator) -> E
     return Example(image.astype(np.uint8), mask, weight)
 
 
+def occlude(example: Example, thing: NDArray[np.uint8], rng: Generator) -> Example:
+    """Lay a part of a picture without people over the example: what one holds or sits behind."""
+    h, w = example.mask.shape
+    y, x = _anchor(example.mask, rng)
+    axes = (max(2, int(w * rng.uniform(0.05, 0.25))), max(2, int(h * rng.uniform(0.05, 0.25))))
+    shape = np.zeros((h, w), np.uint8)
+    if rng.random() < 0.5:
+        cv2.ellipse(shape, (int(x), int(y)), axes, float(rng.uniform(0, 180)), 0, 360, 255, -1)
+    else:
+        turned = ((x, y), (2.0 * axes[0], 2.0 * axes[1]), float(rng.uniform(0, 180)))
+        cv2.fillConvexPoly(shape, np.rint(cv2.boxPoints(turned)).astype(np.int32), 255)
+    cover = cv2.GaussianBlur(shape, (0, 0), 0.7)[..., None].astype(np.float32) / 255
+    image = cover * _cover(thing, (h, w), rng) + (1 - cover) * example.image
+    hidden = shape > 127
+    mask, weight = np.where(hidden, 0, example.mask), np.where(hidden, 255, example.weight)
+    return Example(image.astype(np.uint8), mask.astype(np.uint8), weight.astype(np.uint8))
+
+
 def cutout_of(example: Example) -> NDArray[np.uint8] | None:
     """The people of an example as an RGBA cut-out, or None where there is nobody to speak of."""
     ys, xs = np.nonzero(example.mask > 127)
@@ -80,9 +98,13 @@ def letterboxed(example: Example, size: int) -> Example:
 
 
 def crop(example: Example, size: int, rng: Generator) -> Example:
-    """Cut out a square, often through a body, a little squeezed; outside the picture is padding."""
+    """Cut out a square, a little squeezed; outside the picture is padding.
+
+    Often it cuts through a body and leaves out the head: hands that reach for the camera are
+    people too.
+    """
     h, w = example.mask.shape
-    side = max(h, w) * rng.uniform(0.4, 1.05)
+    side = max(h, w) * rng.uniform(0.3, 1.05)
     squeeze = np.exp(rng.uniform(-0.12, 0.12))
     crop_h, crop_w = side * squeeze, side / squeeze
     y, x = _anchor(example.mask, rng)
@@ -97,10 +119,11 @@ def crop(example: Example, size: int, rng: Generator) -> Example:
 
 
 def rotate(example: Example, rng: Generator) -> Example:
-    """Tilt by up to 15 degrees; what turns in from outside is unknown."""
+    """Tilt by up to 15 degrees, or lay people down; what turns in from outside is unknown."""
     size = example.mask.shape[0]
     center = ((size - 1) / 2, (size - 1) / 2)
-    move = cv2.getRotationMatrix2D(center, rng.uniform(-15, 15), rng.uniform(1.0, 1.2))
+    most = 90 if rng.random() < 0.2 else 15
+    move = cv2.getRotationMatrix2D(center, rng.uniform(-most, most), rng.uniform(1.0, 1.2))
     return _warp(example, move, size)
 
 
@@ -112,8 +135,8 @@ def flip(example: Example) -> Example:
 def color(image: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
     """Change brightness, contrast, gamma, white balance and saturation."""
     levels = np.arange(256, dtype=np.float32) / 255
-    levels = levels ** np.exp(rng.uniform(-0.4, 0.4))
-    levels = (levels - 0.5) * rng.uniform(0.7, 1.3) + 0.5 + rng.uniform(-0.12, 0.12)
+    levels = levels ** np.exp(rng.uniform(-0.6, 0.6))
+    levels = (levels - 0.5) * rng.uniform(0.6, 1.4) + 0.5 + rng.uniform(-0.18, 0.18)
     casts = np.exp(rng.uniform(-0.12, 0.12, 3))
     table = np.clip(levels[:, None] * casts * 255, 0, 255).astype(np.uint8)
     image = cv2.LUT(image, table[:, None, :])

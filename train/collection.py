@@ -17,6 +17,8 @@ GROUPS = {
     "other": ("voc_person", "ccp", "vikram290"),
 }
 
+HARD = "voc_person-"  # and COCO
+
 
 @dataclass(frozen=True)
 class Collection:
@@ -32,7 +34,7 @@ class Collection:
     """Pictures whose people are traced well enough to be cut out and pasted elsewhere."""
 
 
-def training(data: Path, coco_repeats: int) -> Collection:
+def training(data: Path, hard_repeats: int) -> Collection:
     """Gather what is there for training; each part may be absent, but somebody must be in it."""
     coco = _if_there(data / "coco" / "annotations", lambda _: _coco(data, "train2017"))
     people = _if_there(data / "people" / "train", _people)
@@ -40,7 +42,10 @@ def training(data: Path, coco_repeats: int) -> Collection:
     if not coco and not people:
         raise TrainError(f"no people under {data}: expected {data}/coco or {data}/people/train")
     return Collection(
-        samples=coco * coco_repeats + people + empty,
+        samples=(coco + [sample for sample in people if _is_hard(sample)]) * (hard_repeats - 1)
+        + coco
+        + people
+        + empty,
         backgrounds=[sample.image for sample in empty],
         cutouts=_if_there(data / "cutouts", list_pictures),
         traced=people,
@@ -60,6 +65,10 @@ def census(collection: Collection, data: Path) -> dict[str, int]:
     """Count the pictures of every collection, by the folder (and prefix) that they come from."""
     pictures = {sample.image for sample in collection.samples} | set(collection.cutouts)
     return dict(sorted(Counter(_origin(path, data) for path in pictures).items()))
+
+
+def _is_hard(sample: Sample) -> bool:
+    return sample.image.name.startswith(HARD)
 
 
 def _origin(path: Path, data: Path) -> str:

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
-from train.augment import add_cutout, augment, cutout_of, onto_room
+from train.augment import add_cutout, augment, cutout_of, occlude, onto_room
 from train.collection import Collection
 from train.config import TrainConfig
 from train.memory import previous
@@ -67,7 +67,9 @@ class Batches(keras.utils.PyDataset):
         traced = self.collection.traced
         if traced and rng.random() < config.add_person:
             person = cutout_of(traced[rng.integers(len(traced))].read())
-            return example if person is None else add_cutout(example, person, rng)
+            example = example if person is None else add_cutout(example, person, rng)
+        if rooms and not empty and rng.random() < config.occlude:
+            example = occlude(example, read_rgb(rooms[rng.integers(len(rooms))]), rng)
         return example
 
 

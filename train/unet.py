@@ -63,6 +63,14 @@ def freeze_encoder_norms(model: keras.Model) -> None:
             layer.trainable = False
 
 
+def freeze_blocks(model: keras.Model, blocks: int) -> None:
+    """Keep the weights of the encoder's first blocks, and of the stem below them, as they are."""
+    names = ("stem_", *(f"block{number}_" for number in range(blocks)))
+    for layer in model.layers:
+        if blocks and layer.name.startswith(names):
+            layer.trainable = False
+
+
 def encoder(x: Tensor, width: float, depth: float) -> list[Tensor]:
     """Five feature maps, at H/2 … H/32, each the last of its size."""
     x = _conv(x, _channels(32, width), "stem", kernel=3, strides=2)
