@@ -22,7 +22,7 @@ LIMITS = (
     "nobody counted skin tones, ages, body shapes, head coverings or wheelchairs, so expect it to "
     "be less sure where such pictures have few of the kind. Small and far people, crowds, people "
     "behind things and hands that hold things are its weak side; bags come and go, dark clothes "
-    "before dark walls fade, animals in somebody's arms are half kept. It sees each frame alone. "
+    "before dark walls fade, animals in somebody's arms are half kept. "
     "It is no means of hiding what must stay hidden."
 )
 
@@ -32,7 +32,8 @@ def card(run: Path, scores: dict[str, dict], parity: list[Difference]) -> dict:
     record = _record(run)
     config = {k: v for k, v in record["config"].items() if k not in ("data", "run", "resume")}
     return {
-        "input": "image (1, H, W, 3) float32, RGB 0-255; H and W multiples of 32",
+        "input": "image (1, H, W, 3) float32, RGB 0-255; H and W multiples of 32; previous "
+        "(1, H, W, 1) float32: the alpha of the frame before, zeros at a start or a cut",
         "output": "alpha (1, H, W, 1) float32, 0 = background, 1 = person",
         "license": "see LICENSE beside this file: non-commercial",
         "trained": {

@@ -6,10 +6,12 @@ from pathlib import Path
 from shutil import copy
 
 from export import ExportError
+from export.calibration import frames
 from export.card import card, write_card
 from export.config import ExportConfig
 from export.evaluate import evaluate
 from export.parity import compare
+from export.to_int8 import int8_from_onnx
 from export.to_onnx import onnx_from_keras, open_keras
 from train import TrainError
 from train.collection import validation
@@ -20,16 +22,22 @@ log = logging.getLogger(__name__)
 
 
 def main(config: ExportConfig) -> Path:
-    """Make NAME.keras, NAME.onnx and NAME.json out of a run; return the .onnx file's path."""
-    keras_file, onnx_file, card_file = (
-        config.models / f"{config.name}{suffix}" for suffix in (".keras", ".onnx", ".json")
+    """Make NAME.keras, NAME.onnx, NAME.int8.onnx and NAME.json; return the .onnx file's path."""
+    keras_file, onnx_file, int8_file, card_file = (
+        config.models / f"{config.name}{suffix}"
+        for suffix in (".keras", ".onnx", ".int8.onnx", ".json")
     )
+    size_hw = (config.height, config.width)
     try:
         config.models.mkdir(parents=True, exist_ok=True)
         copy(network_of(config.run), keras_file)
-        onnx_from_keras(keras_file, onnx_file, (config.height, config.width))
+        onnx_from_keras(keras_file, onnx_file, size_hw)
         parity = compare(open_keras(keras_file), onnx_file, tolerance=config.tolerance)
-        scores = score(onnx_file, config.data or data_of(config.run))
+        data = config.data or data_of(config.run)
+        seen = frames(onnx_file, data, config.calibration_pictures, size_hw)
+        int8_from_onnx(onnx_file, int8_file, seen)
+        scores = {"fp32": score(onnx_file, data), "int8": score(int8_file, data)}
+        check_loss(scores, config.int8_loss)
         write_card(card(config.run, scores, parity), card_file)
     except (TrainError, OSError) as error:
         raise ExportError(f"cannot ship {config.run}: {error}") from error
@@ -54,6 +62,17 @@ def score(network: Path, data: Path) -> dict[str, dict]:
         table[group] = {"pictures": len(samples)} | {k: round(v, 4) for k, v in means.items()}
         log.info("%s: %s", group, table[group])
     return table
+
+
+def check_loss(scores: dict[str, dict[str, dict]], most: float) -> None:
+    """Raise ExportError where int8 loses more IoU than it may."""
+    for group, whole in scores["fp32"].items():
+        lost = whole["iou"] - scores["int8"][group]["iou"]
+        if lost > most:
+            raise ExportError(
+                f"int8 loses {lost:.4f} IoU on {group}, more than {most}: do not ship it; "
+                "calibrate on more pictures, or train longer"
+            )
 
 
 def data_of(run: Path) -> Path:

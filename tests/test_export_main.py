@@ -129,10 +129,12 @@ def test_what_is_no_network_is_named(tmp_path):
 def run(network, tmp_path) -> Path:
     """What a training run leaves, with one picture to judge on."""
     folder, val = tmp_path / "run", tmp_path / "data" / "people" / "val"
-    for part in (folder, val / "images", val / "masks"):
-        part.mkdir(parents=True)
-    cv2.imwrite(str(val / "images" / "voc_person-1.png"), np.full((40, 60, 3), 90, np.uint8))
-    cv2.imwrite(str(val / "masks" / "voc_person-1.png"), np.full((40, 60), 255, np.uint8))
+    folder.mkdir()
+    for split in (val, val.with_name("train")):
+        for part in ("images", "masks"):
+            (split / part).mkdir(parents=True)
+        cv2.imwrite(str(split / "images" / "voc_person-1.png"), np.full((40, 60, 3), 90, np.uint8))
+        cv2.imwrite(str(split / "masks" / "voc_person-1.png"), np.full((40, 60), 255, np.uint8))
     (folder / "network.keras").write_bytes(network.read_bytes())
     config = {"data": str(tmp_path / "data"), "run": str(folder), "steps": 200, "batch": 16}
     record = {
@@ -149,10 +151,13 @@ def run(network, tmp_path) -> Path:
 
 
 def test_shipping_writes_network_and_card(run, tmp_path):
-    config = ExportConfig(run, models=tmp_path / "models", height=64, width=64)
+    config = ExportConfig(
+        run, models=tmp_path / "models", height=64, width=64, calibration_pictures=1, int8_loss=1.0
+    )
     shipped = main.main(config)
     assert shipped == tmp_path / "models" / "person.onnx"
     assert sorted(p.name for p in shipped.parent.iterdir()) == [
+        "person.int8.onnx",
         "person.json",
         "person.keras",
         "person.onnx",
@@ -164,8 +169,16 @@ def test_shipping_writes_network_and_card(run, tmp_path):
     assert card["data"]["coco/train2017"]["pictures"] == 2
     assert "CC BY" in card["data"]["coco/train2017"]["terms"]
     assert card["data"]["people/train/friends"]["terms"] == UNSTATED
-    assert card["scores"]["other"]["pictures"] == 1
+    assert card["scores"]["fp32"]["other"]["pictures"] == 1
+    assert card["scores"]["int8"].keys() == card["scores"]["fp32"].keys()
     assert str(tmp_path) not in json.dumps(card)
+
+
+def test_eight_bits_that_lose_too_much_are_not_shipped():
+    scores = {"fp32": {"coco": {"iou": 0.70}}, "int8": {"coco": {"iou": 0.69}}}
+    main.check_loss(scores, 0.02)
+    with pytest.raises(ExportError, match=r"loses 0\.0100 IoU on coco, more than 0\.005"):
+        main.check_loss(scores, 0.005)
 
 
 def test_a_run_that_has_not_ended_is_not_shipped(run, tmp_path):
