@@ -14,6 +14,8 @@ from train.sample import Example, Plane, Sample, read_rgb, read_rgba
 Inputs = dict[str, NDArray[np.float32]]
 Batch = tuple[Inputs, NDArray[np.float32]]
 
+MATTES = 1 << 32  # no epoch has this number: the mattes of a batch draw from a seed of their own
+
 
 class Batches(keras.utils.PyDataset):
     """The batches of one round after another.
@@ -40,20 +42,27 @@ class Batches(keras.utils.PyDataset):
         A truth is alpha and weight; all are float32.
         """
         first = (self.round * len(self) + step) * self.config.batch
-        return batch([self.example(first + i) for i in range(self.config.batch)])
+        examples = [self.example(first + i) for i in range(self.config.batch)]
+        return batch(examples, self._mattes_before(examples, first))
 
     def on_epoch_end(self) -> None:
         """Go on to the next round."""
         self.round += 1
 
-    def example(self, number: int) -> tuple[Example, Plane]:
-        """Make the run's example of that number, and the matte that came before it."""
+    def example(self, number: int) -> Example:
+        """Make the run's example of that number."""
         samples = self.collection.samples
         epoch, index = divmod(number, len(samples))
         order = default_rng((self.config.seed, epoch)).permutation(len(samples))
         rng = default_rng((self.config.seed, epoch, index))
-        example = augment(self._staged(samples[order[index]], rng), self.config.size, rng)
-        return example, previous(example.mask, rng)
+        return augment(self._staged(samples[order[index]], rng), self.config.size, rng)
+
+    def _mattes_before(self, examples: list[Example], first: int) -> list[Plane]:
+        """For each example the matte of the frame before; sometimes it is its neighbor's."""
+        masks = [example.mask for example in examples]
+        rng = default_rng((self.config.seed, MATTES, first))
+        strangers = [*masks[1:], masks[0]]
+        return [previous(mask, other, rng) for mask, other in zip(masks, strangers, strict=True)]
 
     def _staged(self, sample: Sample, rng: Generator) -> Example:
         """Sometimes move people to another room, or put somebody more into the picture."""
@@ -73,10 +82,10 @@ class Batches(keras.utils.PyDataset):
         return example
 
 
-def batch(examples: list[tuple[Example, Plane]]) -> Batch:
+def batch(examples: list[Example], mattes_before: list[Plane]) -> Batch:
     """Stack examples as the network and its loss want them."""
     full = np.float32(255)
-    images = np.stack([example.image for example, _ in examples]).astype(np.float32)
-    mattes = np.stack([matte for _, matte in examples])[..., None].astype(np.float32) / full
-    planes = [np.stack([example.mask, example.weight], axis=-1) for example, _ in examples]
+    images = np.stack([example.image for example in examples]).astype(np.float32)
+    mattes = np.stack(mattes_before)[..., None].astype(np.float32) / full
+    planes = [np.stack([example.mask, example.weight], axis=-1) for example in examples]
     return {"image": images, "previous": mattes}, np.stack(planes).astype(np.float32) / full

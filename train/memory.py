@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 Plane = NDArray[np.uint8]
 
 
-def previous(mask: Plane, rng: Generator) -> Plane:
-    """The matte (H, W) of 0–255 that the network could have made one frame before `mask`."""
+def previous(mask: Plane, stranger: Plane, rng: Generator) -> Plane:
+    """The matte (H, W) of 0–255 that the network could have made one frame before `mask`.
+
+    `stranger` is the mask of another picture: after a cut that nobody noticed, the matte is its.
+    """
     kind = rng.random()
-    if kind < 0.5:  # a start, a cut, a still picture
+    if kind < 0.45:  # a start, a cut, a still picture
         return np.zeros_like(mask)
-    if kind < 0.55:  # somebody else's: a cut that nobody noticed
-        return np.ascontiguousarray(mask[:, ::-1])
+    if kind < 0.6:
+        return softened(stranger, rng)
     matte = moved(mask, rng)
     if rng.random() < 0.5:
         matte = with_hole(matte, rng)
