@@ -9,7 +9,8 @@ For everybody:
 
 For makers of networks:
 
-    python run.py train --data DATA
+    python run.py data --download
+    python run.py train --data data
     python run.py export runs/person
     python run.py evaluate --images IMAGES --masks MASKS
 """
@@ -29,6 +30,7 @@ from stream.config import ImageConfig, VideoConfig
 from stream.signals import ended_by_signals
 from train import TrainError
 from train.config import TrainConfig
+from train.data_config import DataConfig
 
 if TYPE_CHECKING:
     from stream.report import Report
@@ -41,7 +43,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # main() has more to say
     default_parameter=Parameter(negative=()),
 )
-_TRAIN_DEFAULTS = TrainConfig()
+_DATA_DEFAULTS, _TRAIN_DEFAULTS = DataConfig(), TrainConfig()
 
 
 @app.command
@@ -75,6 +77,16 @@ def doctor() -> int:
     findings = examine()
     rows = [["yes" if f.is_there else "no", f.subject, f.what, f.remedy] for f in findings]
     show_table(["", "part", "found", "what to do"], rows)
+    return 0
+
+
+@app.command
+def data(config: Annotated[DataConfig, Parameter(name="*")] = _DATA_DEFAULTS) -> int:
+    """Make a training set out of COCO 2017; needs requirements-train.txt."""
+    from stream.terminal import progress
+    from train.data import main
+
+    print(f"training set: {main(config, progress)}")
     return 0
 
 

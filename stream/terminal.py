@@ -28,17 +28,33 @@ def progress(unit: str) -> Iterator[Callable[[int, int | None], None]]:
     if not sys.stderr.isatty():
         yield _Lines(unit)
         return
-    rate = TextColumn("{task.fields[fps]:.1f} fps")
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit), rate, TimeRemainingColumn())
-    began = time.monotonic()
+    column = TextColumn("{task.fields[rate]:.1f} " + _per_second(unit))
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit), column, TimeRemainingColumn())
+    rate = _Rate()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(unit, total=None, fps=0.0)
+        task = bar.add_task(unit, total=None, rate=0.0)
 
         def show(done: int, total: int | None) -> None:
-            fps = done / (time.monotonic() - began)
-            bar.update(task, completed=done, total=total, fps=fps)
+            bar.update(task, completed=done, total=total, rate=rate(done))
 
         yield show
+
+
+def _per_second(unit: str) -> str:
+    return "fps" if unit == "frames" else f"{unit}/s"
+
+
+class _Rate:
+    """Units a second since the first call: what a download resumes with does not count."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, int] | None = None
+
+    def __call__(self, done: int) -> float:
+        """The rate when so many units are done."""
+        now = time.monotonic()
+        began, before = self._first = self._first or (now, done)
+        return (done - before) / max(now - began, 1e-9)
 
 
 _EVERY_S = 10.0
@@ -50,15 +66,14 @@ class _Lines:
     def __init__(self, unit: str) -> None:
         self._unit = unit
         self._console = Console(stderr=True, highlight=False)
-        self._began = self._said = time.monotonic()
+        self._rate, self._said = _Rate(), time.monotonic()
 
     def __call__(self, done: int, total: int | None) -> None:
-        now = time.monotonic()
+        rate, now = self._rate(done), time.monotonic()
         if now - self._said < _EVERY_S:
             return
         self._said = now
-        fps = done / (now - self._began)
-        of, left = "", ""
-        if total is not None:
-            of, left = f" of {total}", f", {max(0, total - done) / fps:.0f} s left"
-        self._console.print(f"{done}{of} {self._unit}, {fps:.1f} fps{left}", soft_wrap=True)
+        of = "" if total is None else f" of {total}"
+        left = f", {max(0, total - done) / rate:.0f} s left" if total is not None and rate else ""
+        said = f"{done}{of} {self._unit}, {rate:.1f} {_per_second(self._unit)}{left}"
+        self._console.print(said, soft_wrap=True)

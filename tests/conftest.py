@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -180,3 +182,69 @@ def frame_from_nothing(
         )
     color = color or (SRGB if layout.family == "rgb" else BT709_LIMITED)
     return Frame(planes, format, color, pts, time_base, 0, pixel_aspect)
+
+
+@pytest.fixture
+def coco_root(tmp_path: Path) -> Path:
+    """A small COCO in its own layout, white where people are and gray where they are unknown.
+
+    To learn from: 1 two people, a polygon and a run-length mask that overlap; 2 a person in a
+    crowd, and a speck; 3 a crowd; 4 a speck; 5 a dog; 6 nothing. To judge on: 7 a person.
+    """
+    h, w = 120, 160
+
+    def rectangle(category: int, top: int, left: int, bottom: int, right: int) -> dict:
+        corners = [left, top, right, top, right, bottom, left, bottom]
+        box = [left, top, right - left, bottom - top]
+        return {"category_id": category, "segmentation": [corners], "bbox": box, "iscrowd": 0}
+
+    def columns(category: int, left: int, right: int, iscrowd: int) -> dict:
+        counts = [left * h, (right - left) * h, (w - right) * h]  # column by column, zeros first
+        region = {"size": [h, w], "counts": counts}
+        box = [left, 0, right - left, h]
+        return {"category_id": category, "segmentation": region, "bbox": box, "iscrowd": iscrowd}
+
+    dog, person = 1, 7  # so that a number in the code, instead of the name, is found out
+    speck = rectangle(person, 100, 10, 104, 14)
+    shown: dict[str, dict[int, list[dict]]] = {
+        "train2017": {
+            1: [rectangle(person, 20, 30, 90, 80), columns(person, 70, 100, 0)],
+            2: [
+                rectangle(person, 40, 100, 110, 130),
+                columns(person, 90, 160, 1),
+                speck,
+            ],
+            3: [columns(person, 0, 80, 1)],
+            4: [speck],
+            5: [rectangle(dog, 20, 30, 90, 80)],
+            6: [],
+        },
+        "val2017": {7: [rectangle(person, 10, 10, 110, 70)]},
+    }
+    root = tmp_path / "COCO"
+    for split, pictures in shown.items():
+        (root / split).mkdir(parents=True)
+        for number, regions in pictures.items():
+            picture = np.full((h, w, 3), 20, np.uint8)
+            for region in sorted(regions, key=lambda region: -region["iscrowd"]):
+                if region["category_id"] == person:
+                    x, y, width, height = region["bbox"]
+                    picture[y : y + height, x : x + width] = 128 if region["iscrowd"] else 255
+            cv2.imwrite(str(root / split / f"{number:012}.jpg"), picture)
+        content = {
+            "licenses": [{"id": 4, "name": "Attribution"}],
+            "categories": [{"id": dog, "name": "dog"}, {"id": person, "name": "person"}],
+            "images": [
+                {"id": n, "file_name": f"{n:012}.jpg", "height": h, "width": w, "license": 4}
+                for n in pictures
+            ],
+            "annotations": [
+                region | {"id": 10 * n + i, "image_id": n}
+                for n, regions in pictures.items()
+                for i, region in enumerate(regions)
+            ],
+        }
+        path = root / "annotations" / f"instances_{split}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+    return root

@@ -24,6 +24,7 @@ from PIL import Image
 import run
 from stream.config import ImageConfig, VideoConfig
 from stream.staging import Interrupted
+from train.data_config import DataConfig
 
 ROOT = Path(run.__file__).parent
 MakeClip = Callable[..., Path]
@@ -717,7 +718,10 @@ def test_a_terminal_shows_a_bar_with_frames_and_rate(
 # ----------------------------------------------------------------------------------- help, imports
 
 
-@pytest.mark.parametrize(("command", "config"), [("video", VideoConfig), ("image", ImageConfig)])
+@pytest.mark.parametrize(
+    ("command", "config"),
+    [("video", VideoConfig), ("image", ImageConfig), ("data", DataConfig)],
+)
 def test_help_explains_every_flag(
     command: str, config: type, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -738,7 +742,7 @@ def named(field: str) -> str:
 def test_help_of_the_program_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["--help"]) == 0
     shown = capsys.readouterr().out
-    for command in ("video", "image", "doctor"):
+    for command in ("video", "image", "doctor", "data"):
         assert f" {command} " in shown
     assert "Traceback" not in shown
 

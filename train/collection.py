@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from train import TrainError
-from train.coco import read_coco
+from train.coco import layout, read_coco
 from train.sample import Sample, list_pictures, pairs, without_people
 
 # A picture's collection is the part of its name before the first "-"; collections that show the
@@ -79,8 +79,7 @@ def _origin(path: Path, data: Path) -> str:
 
 
 def _coco(data: Path, split: str) -> list[Sample]:
-    root = data / "coco"
-    return read_coco(root / "annotations" / f"instances_{split}.json", root / split)
+    return read_coco(*layout(data / "coco", split))
 
 
 def _by_group(samples: list[Sample]) -> dict[str, list[Sample]]:

@@ -39,8 +39,8 @@ class Sample:
         """Decode the picture and its truth."""
         image = read_rgb(self.image)
         size_hw = image.shape[:2]
-        unknown = _united(self.unknown, size_hw)
-        mask = _united(self.people, size_hw) if self.mask is None else read_gray(self.mask)
+        unknown = united(self.unknown, size_hw)
+        mask = united(self.people, size_hw) if self.mask is None else read_gray(self.mask)
         for plane in (mask, unknown):
             if plane.shape != size_hw:
                 raise TrainError(
@@ -105,7 +105,8 @@ def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
     return picture
 
 
-def _united(regions: Iterable[dict], size_hw: tuple[int, int]) -> Plane:
+def united(regions: Iterable[dict], size_hw: tuple[int, int]) -> Plane:
+    """Decode compressed run-length masks, in COCO's form, as one (H, W) plane of 0 and 255."""
     regions = list(regions)
     if not regions:
         return np.zeros(size_hw, np.uint8)
