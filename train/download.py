@@ -25,7 +25,7 @@ Progress = Callable[[str], AbstractContextManager[OnProgress]]  # shows the unit
 
 CHUNK = 1 << 20
 TIMEOUT_S = 60.0
-RETRIES = 6  # failures in a row that brought nothing new; their pauses grow to 1 minute, 2 in all
+RETRIES = 6  # after a break, until one brings something new; pauses of 2 to 64 s, 2 minutes in all
 MB, GB = 10**6, 10**9
 BREAKS = (URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 # And whatever is the server's own fault, from 500 up.
@@ -187,7 +187,7 @@ def _patiently(
     reached: Callable[[], int],
     sleep: Callable[[float], None],
 ) -> T:
-    """Try again after a break, ever later; give up after RETRIES that brought nothing new."""
+    """Try again after a break, ever later; give up when RETRIES in a row brought nothing new."""
     furthest, failures = reached(), 0
     while True:
         try:
