@@ -74,7 +74,10 @@ def main(
         begin(config)
         for split in splits:
             with progress("pictures") as on_progress:
-                make(split, config, on_progress)
+                made = make(split, config, on_progress)
+            people = sum(0 in each.regions for each in made)
+            nobody = len(made) - people
+            log.info("%s: %d pictures with people, %d with nobody", split.name, people, nobody)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             "interrupted: what is done is kept; the same command goes on from there"
@@ -90,10 +93,11 @@ def read_split(config: DataConfig, name: str) -> Split:
             f"no annotation file {annotations}: name the folder of COCO 2017 with --coco, or let "
             "--download fetch it"
         )
+    log.info("reading %s", annotations)  # half a minute for COCO's own
     coco = open_coco(annotations)
     samples = samples_by_id(coco, annotations, pictures, speck=config.speck)
     numbers = pick(samples, config.samples if name == SPLITS[0] else None, config)
-    log.info("%s: %d of its %d pictures", name, len(numbers), len(samples))
+    log.info("%d of its %d pictures are used", len(numbers), len(samples))
     return Split(
         name=name,
         person=coco.cats[person_categories(coco)[0]],
@@ -150,7 +154,7 @@ def begin(config: DataConfig) -> None:
     write_whole(record, json.dumps(asked, indent=2))
 
 
-def make(split: Split, config: DataConfig, on_progress: OnProgress) -> None:
+def make(split: Split, config: DataConfig, on_progress: OnProgress) -> list[Made]:
     """Write a split's pictures, then its annotations. Raises TrainError if many are damaged."""
     annotations, pictures = layout(config.made, split.name)
     numbers = list(split.samples)
@@ -171,8 +175,7 @@ def make(split: Split, config: DataConfig, on_progress: OnProgress) -> None:
     if damaged:
         log.warning("%d pictures are damaged and are skipped: %s", len(damaged), damaged)
     write_whole(annotations, json.dumps(annotations_of(split, made)))
-    people = sum(0 in each.regions for each in made)
-    log.info("%s: %d pictures with people, %d with nobody", pictures, people, len(made) - people)
+    return made
 
 
 def check_damage(damaged: list[str], total: int) -> None:
