@@ -68,14 +68,14 @@ def scaled_truth(coco: COCO, image: int, size_hw: tuple[int, int]) -> np.ndarray
 
 def test_train_reads_what_data_made(config):
     assert main(config) == config.out / "coco"
-    samples = training(config.out, coco_repeats=1).samples
+    samples = training(config.out, hard_repeats=1).samples
     assert numbers_of(samples) == [1, 2, *NOBODY]
     assert numbers_of(validation(config.out)["coco"]) == [7]
 
 
 def test_picture_and_mask_are_scaled_together(config):
     main(config)
-    for sample in training(config.out, coco_repeats=1).samples:
+    for sample in training(config.out, hard_repeats=1).samples:
         image, mask, weight = sample.read()
         assert image.shape == (60, 80, 3)
         inner = cv2.erode(mask, np.ones((3, 3)))  # JPEG rings at the edges
@@ -87,13 +87,13 @@ def test_picture_and_mask_are_scaled_together(config):
 def test_people_are_half_covered_pixels_of_all_masks_united(config, coco_root):
     main(config)
     oracle = COCO(coco_root / TRAIN_JSON)
-    mask = training(config.out, coco_repeats=1).samples[0].read().mask > 0
+    mask = training(config.out, hard_repeats=1).samples[0].read().mask > 0
     np.testing.assert_array_equal(mask, scaled_truth(oracle, 1, (60, 80)))
 
 
 def test_crowds_and_specks_are_unknown_unless_a_person_is_traced_there(config):
     main(config)
-    _, mask, weight = training(config.out, coco_repeats=1).samples[1].read()
+    _, mask, weight = training(config.out, hard_repeats=1).samples[1].read()
     assert not weight[10, 45:].any()  # the crowd
     assert weight[30, 60] == mask[30, 60] == 255  # the person in the crowd
     assert not weight[50:52, 5:7].any()  # the speck
@@ -104,7 +104,7 @@ def test_crowds_and_specks_are_unknown_unless_a_person_is_traced_there(config):
 def test_what_touches_an_unknown_region_is_unknown(config):
     odd = dataclasses.replace(config, size=53)
     main(odd)
-    _, mask, weight = training(odd.out, coco_repeats=1).samples[1].read()
+    _, mask, weight = training(odd.out, hard_repeats=1).samples[1].read()
     assert not weight[0, 29:].any()  # from column 90 of 160: column 29.8 of 53
     assert weight[0, 28] == 255
     assert mask.any()
@@ -112,14 +112,14 @@ def test_what_touches_an_unknown_region_is_unknown(config):
 
 def test_without_a_limit_to_specks_a_speck_is_a_person(config):
     main(dataclasses.replace(config, speck=0.0))
-    samples = training(config.out, coco_repeats=1).samples
+    samples = training(config.out, hard_repeats=1).samples
     assert 4 in numbers_of(samples)
     assert samples[1].read().mask[51, 6] == 255
 
 
 def test_small_pictures_stay_as_they_are(config, coco_root):
     main(dataclasses.replace(config, size=1000))
-    image = training(config.out, coco_repeats=1).samples[0].read().image
+    image = training(config.out, hard_repeats=1).samples[0].read().image
     ours = cv2.imread(str(coco_root / "train2017" / "000000000001.jpg"))
     assert image.shape == ours.shape
     assert np.abs(image[..., ::-1].astype(int) - ours).mean() < 1
@@ -147,7 +147,7 @@ def test_a_set_tells_what_it_was_asked(config):
 @pytest.mark.parametrize(("negatives", "count"), [(0.0, 0), (0.5, 1), (1.0, 2)])
 def test_negatives_are_a_share_of_the_pictures_with_people(config, negatives, count):
     main(dataclasses.replace(config, negatives=negatives))
-    samples = training(config.out, coco_repeats=1).samples
+    samples = training(config.out, hard_repeats=1).samples
     assert len(set(numbers_of(samples)) & set(NOBODY)) == count
     assert len(samples) == 2 + count
 
@@ -166,7 +166,7 @@ def test_samples_are_the_same_each_time_and_more_hold_the_fewer():
 
 def test_samples_count_people_to_learn_from_only(config):
     main(dataclasses.replace(config, samples=1, negatives=0.0))
-    assert len(training(config.out, coco_repeats=1).samples) == 1
+    assert len(training(config.out, hard_repeats=1).samples) == 1
     assert numbers_of(validation(config.out)["coco"]) == [7]
 
 
@@ -180,7 +180,7 @@ def test_real_pictures_agree_with_pycocotools(shared, tmp_path):
     made = dataclasses.replace(DataConfig(), out=tmp_path, coco=coco, size=128, samples=60)
     main(made)
     oracle = COCO(coco / TRAIN_JSON)
-    samples = [s for s in training(tmp_path, coco_repeats=1).samples if s.people]
+    samples = [s for s in training(tmp_path, hard_repeats=1).samples if s.people]
     assert len(samples) == 60
     agreement = []
     for sample in samples:
@@ -340,7 +340,7 @@ def test_few_damaged_pictures_are_skipped_and_listed(config, coco_root, caplog, 
         main(config)
     assert "1 pictures are damaged and are skipped" in caplog.text
     assert "000000000001.jpg" in caplog.text
-    assert numbers_of(training(config.out, coco_repeats=1).samples) == [2, *NOBODY]
+    assert numbers_of(training(config.out, hard_repeats=1).samples) == [2, *NOBODY]
 
 
 def test_originals_that_lie_where_the_set_would_be_are_left_alone(config, coco_root, tmp_path):
