@@ -170,7 +170,7 @@ def test_only_what_is_not_there_is_fetched(server, root, coco_root):
 def test_a_set_is_made_of_what_was_fetched(server, tmp_path):
     config = DataConfig(out=tmp_path / "data", download=True, url=server.url, negatives=0.0)
     main(config)
-    assert len(training(config.out, coco_repeats=1).samples) == 2
+    assert len(training(config.out, hard_repeats=1).samples) == 2
     asked = list(server.asked)
     main(config)
     assert server.asked == asked
