@@ -12,7 +12,8 @@ For makers of networks:
     python run.py data --download
     python run.py train --data data
     python run.py export runs/person
-    python run.py evaluate --images IMAGES --masks MASKS
+    python run.py evaluate --data DATA --sheet worst.png
+    python run.py evaluate IMAGES MASKS --peers PEERS
 """
 
 from __future__ import annotations
@@ -100,11 +101,15 @@ def train(config: Annotated[TrainConfig, Parameter(name="*")] = _TRAIN_DEFAULTS)
 
 
 @app.command
-def evaluate(config: Annotated[EvaluateConfig, Parameter(name="*")]) -> int:
-    """Score a network, run as the app runs it, on pictures and masks."""
+def evaluate(config: Annotated[EvaluateConfig | None, Parameter(name="*")] = None) -> int:
+    """Score a network, run as the app runs it, on pictures whose masks are known."""
     from export.evaluate import main
+    from stream.terminal import progress, show_table
 
-    print(main(config).table())
+    with progress("pictures") as on_picture:
+        board = main(config or EvaluateConfig(), on_picture)
+    for titles, rows in board.tables():
+        show_table(titles, rows)
     return 0
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from export import ExportError
 from stream.config import DEFAULT_NETWORK
 
+SHEET_SUFFIXES = (".png", ".jpg", ".webp")
+
 
 @dataclass(frozen=True)
 class ExportConfig:
@@ -55,16 +57,70 @@ class ExportConfig:
 class EvaluateConfig:
     """Choices of one evaluation."""
 
-    images: Path
+    images: Path | None = None
     """Folder of pictures of people."""
 
-    masks: Path
+    masks: Path | None = None
     """Folder of their masks: gray PNG of the same stem and size, white where people are."""
 
     _: KW_ONLY
 
+    frames: Path | None = None
+    """Folder of a clip's frames, in place of IMAGES: played in order, so that flicker is scored."""
+
+    coco: Path | None = None
+    """Folder in COCO's own layout, or one of its instances_*.json with the pictures in IMAGES."""
+
+    split: str = "val2017"
+    """Which part of the COCO folder; its pictures with people are scored."""
+
+    data: Path | None = None
+    """Folder of data laid out as for training: everything in it that training never sees."""
+
     network: Path = DEFAULT_NETWORK
     """The network, an ONNX file."""
 
+    mattes: Path | None = None
+    """Folder of finished mattes, in place of a network: gray PNG named as the pictures are."""
+
+    peers: Path | None = None
+    """Folder of networks that others publish: scored beside ours, and timed against it."""
+
     json: Path | None = None
     """File that receives the scores, of all pictures and of each."""
+
+    sheet: Path | None = None
+    """Picture that receives the worst cases: picture, truth, matte and composite side by side."""
+
+    worst: int = 12
+    """How many cases of each set of pictures the sheet shows."""
+
+    def __post_init__(self) -> None:
+        """Reject what cannot work, before anything is opened."""
+        self._check_what_is_scored()
+        if self.worst < 1:
+            raise ExportError(f"worst {self.worst}: a sheet shows at least 1 case")
+        if self.sheet and self.sheet.suffix.lower() not in SHEET_SUFFIXES:
+            raise ExportError(
+                f"sheet {self.sheet}: give a name ending in {', '.join(SHEET_SUFFIXES)}"
+            )
+        for path in (self.json, self.sheet):
+            if path and (path.is_dir() or not path.parent.is_dir()):
+                raise ExportError(f"cannot write {path}: give a file in a folder that exists")
+
+    def _check_what_is_scored(self) -> None:
+        sets = {"--data": self.data, "--coco": self.coco, "--frames": self.frames}
+        given = [flag for flag, path in sets.items() if path]
+        if self.coco and self.coco.suffix == ".json":
+            if not self.images:
+                raise ExportError(f"{self.coco} is a file: --images says where its pictures lie")
+        elif self.images:
+            given.append("IMAGES")
+        if len(given) != 1:
+            raise ExportError(
+                f"cannot tell what to score from {' and '.join(given) or 'nothing'}: give IMAGES "
+                "and MASKS, or --frames and --masks, or --coco, or --data"
+            )
+        if (given[0] in ("IMAGES", "--frames")) != bool(self.masks):
+            wanted = "brings its own truth and takes no" if self.masks else "needs"
+            raise ExportError(f"{given[0]} {wanted} --masks")

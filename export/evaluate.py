@@ -1,94 +1,132 @@
-"""Scores of a network that is run as the app runs it: its reader, its engine, its letterbox."""
+"""Scores of our network, run as the app runs it, of finished mattes, and of others' networks."""
 
-import json
-import logging
-from collections.abc import Callable, Iterable
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from export import ExportError
 from export.config import EvaluateConfig
+from export.methods import AppNetwork, FinishedMattes, Method
+from export.picture_sets import PictureSet, picture_sets
+from export.scoreboard import Case, Evaluation, ForwardPass, Row, Scoreboard
 from stream import StreamError
-from stream.backends import open_backend
-from stream.matte import MatteRefiner
-from stream.segmenter import Segmenter
-from stream.sources.pictures import read_picture
 from train import TrainError
-from train.metrics import SCORES, Alpha, scores
-from train.sample import Sample, pairs
+from train.metrics import Alpha, Mask, dtssd, scores
+from train.sample import Sample
 
-Row = dict[str, float]
-MatteOf = Callable[[Path], Alpha]
+if TYPE_CHECKING:
+    from export.peers import Peer
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of every picture and their means."""
-
-    network: Path
-    rows: dict[str, Row]
-    """By picture name."""
-
-    @property
-    def means(self) -> Row:
-        """Each score's mean over the pictures."""
-        rows = self.rows.values()
-        return {name: float(np.mean([row[name] for row in rows])) for name in SCORES}
-
-    def table(self) -> str:
-        """The means, as a table for people."""
-        head = "pictures  " + "  ".join(f"{name:>10}" for name in SCORES)
-        means = self.means
-        return f"{head}\n{len(self.rows):8d}  " + "  ".join(f"{means[s]:10.4f}" for s in SCORES)
+OnPicture = Callable[[int, int | None], None]  # told how many pictures are done, of how many
 
 
-def main(config: EvaluateConfig) -> Evaluation:
-    """Score the network on a folder of pictures and one of masks."""
+class Moment(NamedTuple):
+    """One picture's matte and truth; all three have the same height and width."""
+
+    alpha: Alpha
+    truth: Alpha
+    known: Mask
+
+
+def main(config: EvaluateConfig, on_picture: OnPicture = lambda done, total: None) -> Scoreboard:
+    """Score what is asked for on the pictures that are asked for; write the files asked for."""
     try:
-        samples = pairs(config.images, config.masks)
-        evaluation = evaluate(config.network, samples)
+        sets = picture_sets(config)
+        with ExitStack() as stack:
+            ours = FinishedMattes(config.mattes) if config.mattes else AppNetwork(config.network)
+            stack.enter_context(closing(ours))
+            peers = _peers(config.peers) if config.peers else []
+            pairs = [(method, pictures) for pictures in sets for method in (ours, *peers)]
+            total, counter = sum(len(pictures.samples) for _, pictures in pairs), count(1)
+            keep = config.worst if config.sheet else 0
+            evaluations = [
+                judge(method, pictures, keep=keep, on_case=lambda: on_picture(next(counter), total))
+                for method, pictures in pairs
+            ]
+            board = Scoreboard(evaluations, _passes(config, peers) if peers else [])
     except (TrainError, StreamError) as error:
         raise ExportError(str(error)) from error
     if config.json:
-        _write(evaluation, config.json)
-    return evaluation
+        board.write(config.json)
+    if config.sheet:
+        from export.sheet import write_sheet
+
+        write_sheet([each for each in evaluations if each.method == ours.name], config.sheet)
+    return board
 
 
-def evaluate(network: Path, samples: Iterable[Sample]) -> Evaluation:
-    """Run the network on every sample's picture and compare."""
-    with closing(open_backend(network)) as backend:
-        segmenter = Segmenter(backend)
+def _peers(folder: Path) -> "list[Peer]":
+    from export.peers import open_peers
 
-        def matte_of(path: Path) -> Alpha:
-            frame = read_picture(path).frame
-            segmenter.forget()
-            return MatteRefiner().refine(segmenter.segment(frame), frame)
-
-        rows = {sample.image.name: score(sample, matte_of) for sample in samples}
-    return Evaluation(network, rows)
+    return open_peers(folder)
 
 
-def score(sample: Sample, matte_of: MatteOf) -> Row:
-    """Compare the matte of one picture with its truth."""
+def _passes(config: EvaluateConfig, peers: "list[Peer]") -> list[ForwardPass]:
+    from export.forward import forward_passes, requests_of
+
+    requests = {} if config.mattes else requests_of(config.network)
+    return forward_passes(requests | {(peer.name, peer.input_hw): peer.request for peer in peers})
+
+
+def evaluate(network: Path, samples: Iterable[Sample], *, is_clip: bool = False) -> Evaluation:
+    """Run the network on every sample's picture and compare; a clip's frames come in order."""
+    with closing(AppNetwork(network)) as method:
+        return judge(method, PictureSet("pictures", list(samples), is_clip))
+
+
+def judge(
+    method: Method,
+    pictures: PictureSet,
+    *,
+    keep: int = 0,
+    on_case: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Compare a method's mattes with the truth; the `keep` worst cases stay with their mattes."""
+    rows: dict[str, Row] = {}
+    worst: list[Case] = []
+    for case in _cases(method, pictures):
+        rows[case.sample.image.name] = case.row
+        worst = sorted([*worst, case], key=lambda each: each.row["iou"])[:keep]
+        on_case()
+    return Evaluation(method.name, pictures.name, rows, worst)
+
+
+def _cases(method: Method, pictures: PictureSet) -> Iterator[Case]:
+    before = None
+    for sample in pictures.samples:
+        if before is None or not pictures.is_clip:
+            method.forget()
+        now = _moment(sample, method)
+        row = scores(*now)
+        if before is not None and pictures.is_clip:
+            row["dtssd"] = _flicker(sample, before, now)
+        yield Case(sample, now.alpha, row)
+        before = now
+
+
+def _moment(sample: Sample, method: Method) -> Moment:
     _, mask, weight = sample.read()
-    alpha = matte_of(sample.image)
+    alpha = method.matte(sample.image)
     if alpha.shape != mask.shape:
         raise ExportError(
-            f"{sample.image} is shown as {alpha.shape[1]}×{alpha.shape[0]}, but its mask is "
-            f"{mask.shape[1]}×{mask.shape[0]}"
+            f"{method.name} shows {sample.image} as {_size(alpha)}, but its mask is {_size(mask)}"
         )
-    return scores(alpha, mask / np.float32(255), weight > 0)
+    return Moment(alpha, mask / np.float32(255), weight > 0)
 
 
-def _write(evaluation: Evaluation, path: Path) -> None:
-    scored = {"network": str(evaluation.network), "pictures": len(evaluation.rows)}
-    record = {**scored, "means": evaluation.means, "rows": evaluation.rows}
-    try:
-        path.write_text(json.dumps(record, indent=2) + "\n")
-    except OSError as error:
-        raise ExportError(f"cannot write {path}: {error}") from error
+def _flicker(sample: Sample, before: Moment, now: Moment) -> float:
+    if now.alpha.shape != before.alpha.shape:
+        raise ExportError(
+            f"{sample.image} is {_size(now.alpha)}, the frame before {_size(before.alpha)}: the "
+            "frames of a clip are of one size"
+        )
+    known = now.known & before.known
+    return dtssd(now.alpha - before.alpha, now.truth - before.truth, known)
+
+
+def _size(plane: np.ndarray) -> str:
+    return f"{plane.shape[1]}×{plane.shape[0]}"

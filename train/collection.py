@@ -16,6 +16,7 @@ GROUPS = {
     "people": ("supervisely", "vk_selfie", "celebamask1000"),
     "other": ("voc_person", "ccp", "vikram290"),
 }
+COMPOSITE = "composite"  # the group whose pictures are a clip's frames, in order
 
 HARD = "voc_person-"  # and COCO
 
@@ -58,7 +59,12 @@ def validation(data: Path) -> dict[str, list[Sample]]:
     coco = _if_there(data / "coco" / "annotations", lambda _: _coco(data, "val2017"))
     groups |= {"coco": [sample for sample in coco if sample.people]} if coco else {}
     composite = _if_there(data / "clips" / "composite", _frames)
-    return groups | ({"composite": composite} if composite else {})
+    return groups | ({COMPOSITE: composite} if composite else {})
+
+
+def collection_of(name: str) -> str:
+    """The collection that a picture of people/ comes from, by its name."""
+    return name.split("-")[0]
 
 
 def census(collection: Collection, data: Path) -> dict[str, int]:
@@ -74,7 +80,7 @@ def _is_hard(sample: Sample) -> bool:
 def _origin(path: Path, data: Path) -> str:
     folder = path.parent.relative_to(data)
     if folder.name == "images":
-        return f"{folder.parent.as_posix()}/{path.name.split('-')[0]}"
+        return f"{folder.parent.as_posix()}/{collection_of(path.name)}"
     return folder.as_posix()
 
 
@@ -86,7 +92,7 @@ def _by_group(samples: list[Sample]) -> dict[str, list[Sample]]:
     group_of = {prefix: group for group, prefixes in GROUPS.items() for prefix in prefixes}
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
-        prefix = sample.image.name.split("-")[0]
+        prefix = collection_of(sample.image.name)
         groups.setdefault(group_of.get(prefix, prefix), []).append(sample)
     return groups
 
