@@ -1,7 +1,7 @@
 """Networks that others publish, each run in its own way, to be scored and timed beside ours.
 
-A picture is resized, not letterboxed, to the network's input, and the alpha comes back bilinearly.
-What their own programs do with the alpha afterwards is theirs and is left out.
+A picture is resized to the network's input and the alpha comes back, both bilinearly. What their
+own programs do with the alpha afterwards is theirs and is left out.
 """
 
 import logging
@@ -19,10 +19,12 @@ from export.forward import compiled, read_model
 from export.standard_tflite import standard_tflite
 from stream.backends.ov import openvino
 from stream.sources.pictures import load_rgb
+from train.letterbox import letterbox, unletterbox
 from train.metrics import Alpha
 
 Array = NDArray[np.float32]
 Color = tuple[float, float, float]
+Resize = Callable[[NDArray, tuple[int, int]], NDArray]
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,9 @@ class Recipe:
     name: str
     alpha_of: Callable[[Array], Alpha] = _plain
     output: int = 0
+    keeps_aspect: bool = False
+    """Letterboxed, not squeezed. Each is run as it does best: on shared/data's portraits RVM gains
+    0.03 IoU by it; MediaPipe Selfie loses 0.02 and Meet 0.04."""
     is_bgr: bool = False
     mean: Color = (0, 0, 0)
     spread: Color = (255, 255, 255)
@@ -56,7 +61,7 @@ class Recipe:
 RECIPES = {
     "obsbr_selfie_segmentation.onnx": Recipe("MediaPipe Selfie"),
     "mediapipe_*_landscape_*.tflite": Recipe("MediaPipe landscape"),
-    "mediapipe_*.tflite": Recipe("MediaPipe Selfie, TFLite"),
+    "mediapipe_*.tflite": Recipe("MediaPipe TFLite"),
     "obsbr_mediapipe.onnx": Recipe("Google Meet", _softmax_of_two),
     "obsbr_SINet_*.onnx": Recipe(
         "SINet",
@@ -66,8 +71,13 @@ RECIPES = {
         spread=(62.93 * 255, 62.82 * 255, 66.36 * 255),
     ),
     "anilsathyan_prisma_*.onnx": Recipe("Prisma"),
-    "rvm_*.onnx": Recipe("RVM", output=1),
+    "rvm_*_1080x1920_*.onnx": Recipe("RVM 1080×1920", output=1, keeps_aspect=True),
+    "rvm_*.onnx": Recipe("RVM", output=1, keeps_aspect=True),
 }
+
+
+def _stretched(plane: NDArray, size_hw: tuple[int, int]) -> NDArray:
+    return cv2.resize(plane, size_hw[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 class Peer:
@@ -81,7 +91,7 @@ class Peer:
         self._is_nchw = self._image.shape[1] == 3
         h, w = self._image.shape[2:] if self._is_nchw else self._image.shape[1:3]
         self.input_hw = (h, w)
-        self.name = f"{recipe.name} {h}×{w}"
+        self.name = recipe.name
         self.forget()
 
     def forget(self) -> None:
@@ -92,17 +102,18 @@ class Peer:
     def matte(self, picture: Path) -> Alpha:
         """The alpha (H, W) of a picture, at the picture's own size."""
         rgb, _ = load_rgb(picture)
-        self._image[:] = self._seen(rgb)
+        fit: Resize = letterbox if self._recipe.keeps_aspect else _stretched
+        bring_back: Resize = unletterbox if self._recipe.keeps_aspect else _stretched
+        self._image[:] = self._seen(fit(rgb, self.input_hw))
         self.request.infer()
         # The last outputs are the states, in the order of the inputs.
         for state, left in zip(self._states[::-1], self.request.output_tensors[::-1], strict=False):
             state.data[:] = left.data
         alpha = self._recipe.alpha_of(self.request.output_tensors[self._recipe.output].data)
-        return cv2.resize(alpha, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        return bring_back(alpha, rgb.shape[:2])
 
-    def _seen(self, rgb: NDArray[np.uint8]) -> Array:
-        """(H, W, 3) RGB → what the network wants, (1, h, w, 3) or (1, 3, h, w)."""
-        small = cv2.resize(rgb, self.input_hw[::-1], interpolation=cv2.INTER_LINEAR)
+    def _seen(self, small: NDArray[np.uint8]) -> Array:
+        """(h, w, 3) RGB → what the network wants, (1, h, w, 3) or (1, 3, h, w)."""
         if self._recipe.is_bgr:
             small = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
         mean, spread = np.array([self._recipe.mean, self._recipe.spread], np.float32)

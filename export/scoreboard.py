@@ -14,7 +14,7 @@ from train.sample import Sample
 Row = dict[str, float]  # a picture's scores by name
 Table = tuple[list[str], list[list[str]]]  # titles and rows
 
-YARDSTICK = "MediaPipe Selfie 256×256"  # the network that a forward pass is measured in
+YARDSTICK = "MediaPipe Selfie"  # the network that a forward pass is measured in
 COLUMNS = {  # how people call a score, and how many digits are worth reading
     "iou": ("IoU", "{:.3f}"),
     "boundary_f": ("F", "{:.3f}"),
