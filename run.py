@@ -13,7 +13,6 @@ For makers of networks:
     python run.py train --data data
     python run.py export runs/person
     python run.py evaluate --data DATA --sheet worst.png
-    python run.py evaluate IMAGES MASKS --peers PEERS
 """
 
 from __future__ import annotations
