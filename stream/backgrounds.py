@@ -77,6 +77,8 @@ def _open_file(spec: str) -> Background:
 class Plain:
     """The frame as it came: to look at everything but the matting."""
 
+    blends = False
+
     def compose(self, frame: Frame, alpha: Alpha) -> Frame:
         """The frame itself."""
         return frame
@@ -87,6 +89,8 @@ class Plain:
 
 class Matte:
     """The alpha itself, gray, 0-255."""
+
+    blends = False
 
     def compose(self, frame: Frame, alpha: Alpha) -> Frame:
         """An 8-bit gray frame."""
@@ -99,6 +103,8 @@ class Matte:
 
 class Transparent:
     """The frame with the alpha as one more plane; color and alpha are not multiplied."""
+
+    blends = True
 
     def compose(self, frame: Frame, alpha: Alpha) -> Frame:
         """The frame in the same format with alpha: yuva420p for yuv420p."""
@@ -113,6 +119,8 @@ class Transparent:
 
 class Still:
     """A background that does not move: painted once, in the frames' own format."""
+
+    blends = True
 
     def __init__(self, paint: Callable[[Frame], Rgb]) -> None:
         self._paint = paint  # R'G'B' 0-1 of the frame's size
@@ -185,6 +193,8 @@ class Blur:
     the person (normalized convolution, Knutsson and Westin 1993).
     """
 
+    blends = True
+
     def __init__(self, blur_px: float) -> None:
         self._blur_px = blur_px  # the Gaussian's sigma at 720 lines
 
@@ -212,9 +222,10 @@ def _room(plane: Plane, alpha: Alpha, sigma_yx_px: tuple[float, float]) -> Plane
     )
     small = cv2.resize(plane, small_hw[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
     person = cv2.dilate(alpha_at(alpha, small_hw), np.ones((3, 3), np.uint8))
-    # A pixel with a trace of person spoils the mean more than it helps. Where nothing else is
-    # near, deep inside the person, the rest fills in at next to no weight.
-    weight = np.maximum(np.clip(1 - 16 * person, 0, 1), 1e-4 * (1 - person) + 1e-6)
+    # A pixel with a trace of person spoils the mean more than it helps, and where the frame's edges
+    # were cleaned it is none of the room's. Where nothing else is near, deep inside the person, the
+    # rest fills in at next to no weight.
+    weight = np.maximum(np.float32(person == 0), 1e-4 * (1 - person) + 1e-6)
     sigma_y, sigma_x = (
         max(sigma * part / whole, 0.3)
         for sigma, part, whole in zip(sigma_yx_px, small_hw, (h, w), strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,15 +11,46 @@ from stream import StreamError
 
 CodecName = Literal["h264", "h265", "vp9", "av1", "prores", "ffv1"]
 CODEC_NAMES = get_args(CodecName)
+EDGES_NAMES = ("clean", "sharp", "plain")
 
 DEFAULT_NETWORK = Path(__file__).parent.parent / "models" / "person.onnx"
 DEFAULT_BACKGROUND = "blur"
 _MOST_EDGE_PX = 50
 
 
+@dataclass(frozen=True, kw_only=True)
+class PersonConfig:
+    """How the person is found and cut out, whatever the pictures come from."""
+
+    network: Path = DEFAULT_NETWORK
+    """The segmentation network, an ONNX file."""
+
+    grow: float = 0.0
+    """Keep so many more pixels around the person, negative less; counted at 720 lines."""
+
+    feather: float = 0.0
+    """Soften the edge over so many pixels outside the person, negative inside; at 720 lines."""
+
+    edges: str = "clean"
+    """plain: the network's matte, enlarged. sharp: along the picture's own edges. clean: that, and
+    the colors there are freed of the old background."""
+
+    def __post_init__(self) -> None:
+        """Reject what cannot work, before anything is opened."""
+        for name, px in (("grow", self.grow), ("feather", self.feather)):
+            if not abs(px) <= _MOST_EDGE_PX:
+                raise StreamError(
+                    f"cannot {name} by {px:g} pixels: give -{_MOST_EDGE_PX} to {_MOST_EDGE_PX}"
+                )
+        if self.edges not in EDGES_NAMES:
+            raise StreamError(
+                f"cannot make edges {self.edges!r}: give one of {', '.join(EDGES_NAMES)}"
+            )
+
+
 @dataclass(frozen=True)
-class VideoConfig:
-    """A recorded clip in, the same clip with another background out."""
+class ClipPaths:
+    """Which clip, and where to."""
 
     input: str
     """The clip: a file, a URL that FFmpeg opens, or a folder of pictures."""
@@ -27,7 +58,11 @@ class VideoConfig:
     output: Path
     """The clip to write (.mp4 .mkv .mov .webm), or a folder (no extension) for PNGs."""
 
-    _: KW_ONLY
+
+# A dataclass has its last base's fields first, and what is given by place must come first.
+@dataclass(frozen=True, kw_only=True)
+class VideoConfig(PersonConfig, ClipPaths):
+    """A recorded clip in, the same clip with another background out."""
 
     background: str = DEFAULT_BACKGROUND
     """blur, blur:STRENGTH (pixels at 720 lines), a color (#00b140, green), a picture, a clip,
@@ -43,15 +78,6 @@ class VideoConfig:
     fps: str = "30"
     """Frames per second at which a folder of pictures is played: 24, 12.5, 30000/1001."""
 
-    network: Path = DEFAULT_NETWORK
-    """The segmentation network, an ONNX file."""
-
-    grow: float = 0.0
-    """Keep so many more pixels around the person, negative less; counted at 720 lines."""
-
-    feather: float = 0.0
-    """Soften the edge over so many pixels outside the person, negative inside; at 720 lines."""
-
     force: bool = False
     """Replace an OUTPUT that exists."""
 
@@ -61,7 +87,7 @@ class VideoConfig:
             raise StreamError(
                 f"cannot encode as {self.codec}: the codecs are {', '.join(CODEC_NAMES)}"
             )
-        _check_edges(self.grow, self.feather)
+        super().__post_init__()
         if self.rate <= 0:
             raise StreamError(f"cannot play pictures at {self.fps} fps: give a rate above 0")
 
@@ -76,43 +102,12 @@ class VideoConfig:
             ) from None
 
 
-def _check_edges(grow: float, feather: float) -> None:
-    for name, px in (("grow", grow), ("feather", feather)):
-        if not abs(px) <= _MOST_EDGE_PX:
-            raise StreamError(
-                f"cannot {name} by {px:g} pixels: give -{_MOST_EDGE_PX} to {_MOST_EDGE_PX}"
-            )
-
-
 @dataclass(frozen=True)
-class ImageConfig:
-    """Pictures in, the same pictures with another background out."""
+class PicturePaths:
+    """Which pictures, and where to."""
 
     paths: tuple[Path, ...]
     """Pictures or folders of them, and last the picture or folder to write."""
-
-    _: KW_ONLY
-
-    background: str = DEFAULT_BACKGROUND
-    """As for video: blur, blur:STRENGTH, a color, a picture, transparent, matte or none."""
-
-    network: Path = DEFAULT_NETWORK
-    """The segmentation network, an ONNX file."""
-
-    grow: float = 0.0
-    """Keep so many more pixels around the person, negative less; counted at 720 lines."""
-
-    feather: float = 0.0
-    """Soften the edge over so many pixels outside the person, negative inside; at 720 lines."""
-
-    force: bool = False
-    """Replace pictures that exist."""
-
-    def __post_init__(self) -> None:
-        """Reject what cannot work, before anything is opened."""
-        _check_edges(self.grow, self.feather)
-        if len(self.paths) < 2:
-            raise StreamError("cannot tell INPUT from OUTPUT: give at least one of each")
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -123,3 +118,20 @@ class ImageConfig:
     def output(self) -> Path:
         """The picture to write, or a folder."""
         return self.paths[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageConfig(PersonConfig, PicturePaths):
+    """Pictures in, the same pictures with another background out."""
+
+    background: str = DEFAULT_BACKGROUND
+    """As for video: blur, blur:STRENGTH, a color, a picture, transparent, matte or none."""
+
+    force: bool = False
+    """Replace pictures that exist."""
+
+    def __post_init__(self) -> None:
+        """Reject what cannot work, before anything is opened."""
+        super().__post_init__()
+        if len(self.paths) < 2:
+            raise StreamError("cannot tell INPUT from OUTPUT: give at least one of each")

@@ -15,9 +15,10 @@ import numpy as np
 from stream import StreamError
 from stream.backends import open_backend
 from stream.backgrounds import open_background
-from stream.config import ImageConfig, VideoConfig
+from stream.config import ImageConfig, PersonConfig, VideoConfig
+from stream.foreground import Clean, as_it_came, clean
 from stream.interfaces import Background
-from stream.matte import MatteRefiner
+from stream.matte import MatteRefiner, along_edges, evenly
 from stream.overlap import ReadAhead, WriteBehind
 from stream.pipeline import StageClock, run
 from stream.report import Report
@@ -56,7 +57,8 @@ def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: Non
         frames = run(
             opened(ReadAhead(source, _QUEUE_FRAMES)),
             Segmenter(backend),
-            MatteRefiner(config.grow, config.feather),
+            _refiner(config),
+            _cleaning(config, background),
             background,
             opened(WriteBehind(sink, _QUEUE_FRAMES)),
             clock,
@@ -82,6 +84,15 @@ _Part = TypeVar("_Part", bound=_Closable)
 
 def _opened(stack: ExitStack, part: _Part) -> _Part:
     return stack.enter_context(closing(part))
+
+
+def _refiner(config: PersonConfig) -> MatteRefiner:
+    enlarge = evenly if config.edges == "plain" else along_edges
+    return MatteRefiner(config.grow, config.feather, enlarge)
+
+
+def _cleaning(config: PersonConfig, background: Background) -> Clean:
+    return clean if config.edges == "clean" and background.blends else as_it_came
 
 
 def _check_not_input(config: VideoConfig) -> None:
@@ -125,7 +136,8 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
     with ExitStack() as stack:
         background = _opened(stack, open_background(config.background))
         backend = _opened(stack, open_backend(config.network))
-        segmenter, matte = Segmenter(backend), MatteRefiner(config.grow, config.feather)
+        segmenter, matte = Segmenter(backend), _refiner(config)
+        cleaned = _cleaning(config, background)
         for source, target in pairs:
             try:
                 picture = read_picture(source)
@@ -134,7 +146,7 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
                 continue
             segmenter.forget()
             alpha = matte.refine(segmenter.segment(picture.frame), picture.frame)
-            composite = background.compose(picture.frame, alpha)
+            composite = background.compose(cleaned(picture.frame, alpha), alpha)
             if len(pairs) > 1 or target != config.output:
                 make_folder(target.parent)
             with staged(target, config.force, False, begun=lambda: False) as place:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from stream.foreground import Clean
 from stream.interfaces import Background, Sink, Source
 from stream.matte import MatteRefiner
 from stream.segmenter import Segmenter
@@ -47,6 +48,7 @@ def run(
     source: Source,
     segmenter: Segmenter,
     matte: MatteRefiner,
+    clean: Clean,
     background: Background,
     sink: Sink,
     clock: StageClock,
@@ -58,6 +60,7 @@ def run(
             alpha = segmenter.segment(frame)
         with clock("matte"):
             alpha = matte.refine(alpha, frame)
+            frame = clean(frame, alpha)
         with clock("composite"):
             frame = background.compose(frame, alpha)
         with clock("write"):

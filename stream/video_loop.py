@@ -17,6 +17,8 @@ from stream.sources.video_file import VideoFile
 class VideoLoop:
     """Shows, behind each frame, the clip's frame of the same time since the start."""
 
+    blends = True
+
     def __init__(self, path: str) -> None:
         self._path = path
         try:

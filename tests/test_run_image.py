@@ -69,13 +69,19 @@ def test_a_matte_is_8_bit_gray_of_the_pictures_own_size(run_image, tmp_path, siz
     assert matte[-1, size_hw[1] * 3 // 8] > 250 and matte[0, -1] < 5
 
 
-def test_transparent_keeps_the_colors_and_its_alpha_is_the_matte(run_image, tmp_path) -> None:
+@pytest.mark.parametrize("edges", ["plain", "sharp", "clean"])
+def test_transparent_keeps_the_colors_and_its_alpha_is_the_matte(
+    run_image, tmp_path, edges
+) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (64, 96, 3), np.uint8)
     source = save(tmp_path / "a.png", picture)
-    assert run_image(source, tmp_path / "cut.png", "--background", "transparent") == 0
-    assert run_image(source, tmp_path / "matte.png", "--background", "matte") == 0
+    for name, background in (("cut", "transparent"), ("matte", "matte")):
+        words = ["--background", background, "--edges", edges]
+        assert run_image(source, tmp_path / f"{name}.png", *words) == 0
     cut, matte = load(tmp_path / "cut.png", "RGBA"), load(tmp_path / "matte.png", "L")
-    assert np.array_equal(cut[..., :3], picture)
+    apart = np.abs(cut[..., :3].astype(int) - picture)
+    assert apart[cut[..., 3] == 255].max() <= 1  # 1 where the alpha is only nearly so
+    assert np.array_equal(cut[..., :3], picture) is (edges != "clean")
     assert np.abs(cut[..., 3].astype(int) - matte).max() <= 1  # 127.5 may go either way
     assert len(np.unique(matte)) > 20
 

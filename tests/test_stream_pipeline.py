@@ -10,6 +10,7 @@ import pytest
 
 from stream import pipeline
 from stream.backgrounds import open_background
+from stream.foreground import as_it_came, clean
 from stream.frame import Frame
 from stream.matte import MatteRefiner
 from stream.overlap import ReadAhead, WriteBehind
@@ -82,6 +83,7 @@ def test_every_frame_comes_out_in_order_with_its_own_time(make_frame, spec, over
         ReadAhead(source, 2) if overlapped else source,
         Segmenter(Reads()),
         MatteRefiner(),
+        clean,
         open_background(spec),
         into,
         StageClock(),
@@ -100,6 +102,7 @@ def test_each_matte_lies_on_its_own_frame(make_frame, overlapped) -> None:
         ReadAhead(source, 3) if overlapped else source,
         Segmenter(Reads()),
         MatteRefiner(),
+        clean,
         open_background("transparent"),
         into,
         StageClock(),
@@ -121,14 +124,14 @@ def test_a_sources_error_ends_the_line_after_what_came_before(make_frame) -> Non
             raise OSError("the cable came off")
 
     sink = Records()
-    parts = (Segmenter(Reads()), MatteRefiner(), open_background("none"))
+    parts = (Segmenter(Reads()), MatteRefiner(), as_it_came, open_background("none"))
     with pytest.raises(OSError, match="the cable came off"):
         run(Breaks(make_frame, 9), *parts, sink, StageClock(), lambda done: None)
     assert [frame.pts for frame in sink.frames] == [0, 7, 14]
 
 
 def test_an_empty_source_is_no_frame(make_frame) -> None:
-    parts = (Segmenter(Reads()), MatteRefiner(), open_background("none"), Records())
+    parts = (Segmenter(Reads()), MatteRefiner(), as_it_came, open_background("none"), Records())
     assert run(Numbers(make_frame, 0), *parts, StageClock(), lambda done: None) == 0
 
 
@@ -178,7 +181,7 @@ def test_a_run_as_short_as_the_warm_up_is_still_told(clocked) -> None:
 
 def test_the_line_times_its_four_stages(make_frame) -> None:
     clock = StageClock()
-    parts = (Segmenter(Reads()), MatteRefiner(), open_background("none"), Records())
+    parts = (Segmenter(Reads()), MatteRefiner(), as_it_came, open_background("none"), Records())
     run(Numbers(make_frame, 8), *parts, clock, lambda done: None)
     table = clock.percentiles_ms(50, 95)
     assert list(table) == ["segment", "matte", "composite", "write"]
