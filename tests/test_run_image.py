@@ -74,6 +74,7 @@ def test_transparent_keeps_the_colors_and_its_alpha_is_the_matte(
     run_image, tmp_path, edges
 ) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (64, 96, 3), np.uint8)
+    picture[:32, :48] = 255
     source = save(tmp_path / "a.png", picture)
     for name, background in (("cut", "transparent"), ("matte", "matte")):
         words = ["--background", background, "--edges", edges]
@@ -306,6 +307,37 @@ def test_grow_and_feather_reach_the_matte(run_image, tmp_path) -> None:
             covered[name] = np.sqrt(np.asarray(matte).sum() / 255)
     assert covered["grown"] - covered["as-is"] == pytest.approx(20, abs=3)
     assert covered["shrunk"] - covered["as-is"] == pytest.approx(-20, abs=3)
+
+
+@pytest.mark.parametrize("command", ["video", "image"])
+@pytest.mark.parametrize(
+    "words", [("--grow", "51"), ("--feather", "-50.5"), ("--grow", "nan"), ("--edges", "soft")]
+)
+def test_edges_that_cannot_be_are_refused_alike(tmp_path, capsys, command, words) -> None:
+    assert run.main([command, str(save(tmp_path / "a.png")), str(tmp_path / "b.mkv"), *words]) == 1
+    said = one_line(capsys)
+    assert words[1].rstrip(".5") in said and "give" in said
+    assert files_in(tmp_path) == ["a.png"]
+
+
+def test_each_kind_of_edges_is_another_picture(run_image, tmp_path) -> None:
+    soft = np.asarray(Image.fromarray(portrait((45, 60))).resize((480, 360)))
+    source, shown = save(tmp_path / "a.png", soft), []
+    for edges in ("plain", "sharp", "clean"):
+        target = tmp_path / f"{edges}.png"
+        assert run_image(source, target, "--background", "#00b140", "--edges", edges) == 0
+        shown.append(load(target, "RGB").astype(int))
+    assert np.abs(shown[0] - shown[1]).max() > 8 and np.abs(shown[1] - shown[2]).max() > 8
+
+
+@pytest.mark.parametrize("background", ["none", "matte"])
+def test_what_does_not_blend_is_not_cleaned(run_image, tmp_path, background) -> None:
+    source, shown = save(tmp_path / "a.png", portrait((360, 480))), []
+    for edges in ("sharp", "clean"):
+        target = tmp_path / f"{edges}.png"
+        assert run_image(source, target, "--background", background, "--edges", edges) == 0
+        shown.append(target.read_bytes())
+    assert shown[0] == shown[1]
 
 
 def save_rgb(path: Path, rgb: np.ndarray) -> Path:

@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from stream.backgrounds import open_background
 from stream.compose import alpha_at, composite
 from stream.foreground import clean
 from stream.frame import ColorTags, Matrix, Primaries, Transfer
+from stream.matte import MatteRefiner, evenly
 
 FORMATS = ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv411p", "gbrp", "gbrp16le", "gray"]
 SIZES_HW = [(48, 64), (47, 63), (360, 640), (16, 300), (2, 1), (1, 1)]
@@ -132,3 +134,43 @@ def test_planes_that_are_views_are_taken_as_they_look(make_frame) -> None:
     views = frame.with_planes(tuple(plane[:, ::2] for plane in frame.planes))
     copies = frame.with_planes(tuple(plane.copy() for plane in views.planes))
     assert all(map(np.array_equal, clean(views, alpha).planes, clean(copies, alpha).planes))
+
+
+# In the line, before every background
+
+
+@pytest.mark.parametrize(("grow", "feather"), [(0, 0), (6, 0), (-6, 8), (3, -8)])
+@pytest.mark.parametrize("format", ["yuv420p", "yuv422p10le", "gbrp"])
+@pytest.mark.parametrize("spec", ["blur", "#00b140", "transparent"])
+def test_the_person_comes_through_the_whole_line_to_the_bit(
+    make_frame, spec, format, grow, feather
+) -> None:
+    frame, matte = make_frame(format, (143, 255)), MatteRefiner(grow * 4, feather * 4, evenly)
+    alpha = matte.refine(disk((64, 114)), frame)
+    composed = open_background(spec).compose(clean(frame, alpha), alpha)
+    assert 0 < np.count_nonzero(alpha == 1) < alpha.size
+    for plane, before in zip(composed.planes, frame.planes, strict=False):
+        person = alpha_at(alpha, plane.shape) == 1
+        assert np.array_equal(plane[person], before[person])
+
+
+@pytest.mark.parametrize("format", ["yuv420p", "yuv444p12le", "gbrp"])
+def test_the_blurred_room_is_none_of_the_cleaned_colors(make_frame, format) -> None:
+    """A person of one extreme in a flat room: the room behind must stay as it was."""
+    shift = make_frame(format).layout.depth - 8
+    person = make_frame(format, (360, 640), fill=(16 << shift, 240 << shift, 16 << shift))
+    room = make_frame(format, (360, 640), fill=(120 << shift, 128 << shift, 128 << shift))
+    alpha = disk((360, 640), 30)
+    cleaned = clean(composite(person, room.planes, alpha), alpha)
+    composed = open_background("blur").compose(cleaned, alpha)
+    for plane, flat in zip(composed.planes, room.planes, strict=True):
+        around = alpha_at(alpha, plane.shape) == 0
+        assert np.abs(plane.astype(int) - flat)[around].max() <= 1 << shift
+
+
+@pytest.mark.parametrize(
+    ("spec", "blends"),
+    [("none", False), ("matte", False), ("transparent", True), ("blur", True), ("red", True)],
+)
+def test_only_what_blends_asks_for_clean_edges(spec, blends) -> None:
+    assert open_background(spec).blends is blends
