@@ -19,7 +19,7 @@ _SURELY_PERSON = 0.9
 # The guided filter, measured in docs/edges.md.
 _SHRINK = 2  # the lines are fitted on a picture of half the network's height and width
 _WINDOW_PX = 7  # side of the windows they are fitted in, in that picture's pixels
-_FLATNESS = 1e-4  # variance (of values 0-1) below which a window has no edge to follow
+_FLATNESS = 3e-4  # variance (of values 0-1) below which a window has no edge to follow
 _CHROMA_GAIN = 2  # chroma spans about half of what luma does
 
 Enlarge = Callable[[Alpha, Frame], Alpha]

@@ -189,7 +189,7 @@ def test_a_person_cut_by_the_frame_is_not_eaten_from_there() -> None:
     assert np.all(grown(alpha, -5) == 1) and np.all(feathered(alpha, -5) >= 1 - 1e-6)
 
 
-@pytest.mark.parametrize("px", [-20, -3.3, -0.7, 0.1, 0.9, 2.6, 20])
+@pytest.mark.parametrize("px", [-9, -3.3, -0.7, 0.1, 0.9, 2.6, 9])
 @pytest.mark.parametrize("moved", [grown, feathered])
 def test_person_and_room_stay_exactly_1_and_0(moved, px) -> None:
     """A person of 0.9999999 would be taken for an edge all over."""
