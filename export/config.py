@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from export import ExportError
-from stream.config import DEFAULT_NETWORK
+from stream.networks import MODELS, SHIPPED, Precision, network_file
 
 SHEET_SUFFIXES = (".png", ".jpg", ".webp")
 
@@ -18,10 +18,10 @@ class ExportConfig:
 
     _: KW_ONLY
 
-    models: Path = DEFAULT_NETWORK.parent
+    models: Path = MODELS
     """Folder that receives NAME.keras, NAME.onnx, NAME.int8.onnx and NAME.json, the card."""
 
-    name: str = DEFAULT_NETWORK.stem
+    name: str = SHIPPED["default"]
     """Name of the shipped network."""
 
     data: Path | None = None
@@ -77,8 +77,11 @@ class EvaluateConfig:
     data: Path | None = None
     """Folder of data laid out as for training: everything in it that training never sees."""
 
-    network: Path = DEFAULT_NETWORK
-    """The network, an ONNX file."""
+    network: str = "default"
+    """default, small, or an ONNX file."""
+
+    precision: Precision = "int8"
+    """int8 or fp32; an ONNX file is taken as it is."""
 
     mattes: Path | None = None
     """Folder of finished mattes, in place of a network: gray PNG named as the pictures are."""
@@ -107,6 +110,11 @@ class EvaluateConfig:
         for path in (self.json, self.sheet):
             if path and (path.is_dir() or not path.parent.is_dir()):
                 raise ExportError(f"cannot write {path}: give a file in a folder that exists")
+
+    @property
+    def network_file(self) -> Path:
+        """The ONNX file that was asked for."""
+        return network_file(self.network, self.precision)
 
     def _check_what_is_scored(self) -> None:
         sets = {"--data": self.data, "--coco": self.coco, "--frames": self.frames}

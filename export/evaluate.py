@@ -37,7 +37,9 @@ def main(config: EvaluateConfig, on_picture: OnPicture = lambda done, total: Non
     try:
         sets = picture_sets(config)
         with ExitStack() as stack:
-            ours = FinishedMattes(config.mattes) if config.mattes else AppNetwork(config.network)
+            ours = (
+                FinishedMattes(config.mattes) if config.mattes else AppNetwork(config.network_file)
+            )
             stack.enter_context(closing(ours))
             peers = _peers(config.peers) if config.peers else []
             pairs = [(method, pictures) for pictures in sets for method in (ours, *peers)]
@@ -68,7 +70,7 @@ def _peers(folder: Path) -> "list[Peer]":
 def _passes(config: EvaluateConfig, peers: "list[Peer]") -> list[ForwardPass]:
     from export.forward import forward_passes, requests_of
 
-    requests = {} if config.mattes else requests_of(config.network)
+    requests = {} if config.mattes else requests_of(config.network_file)
     return forward_passes(requests | {(peer.name, peer.input_hw): peer.request for peer in peers})
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from stream import StreamError
+from stream.networks import Precision, network_file
 
 CodecName = Literal["h264", "h265", "vp9", "av1", "prores", "ffv1"]
 CODEC_NAMES = get_args(CodecName)
 EDGES_NAMES = ("clean", "sharp", "plain")
 
-DEFAULT_NETWORK = Path(__file__).parent.parent / "models" / "person.onnx"
 DEFAULT_BACKGROUND = "blur"
 _MOST_EDGE_PX = 50
 
@@ -22,8 +22,11 @@ _MOST_EDGE_PX = 50
 class PersonConfig:
     """How the person is found and cut out, whatever the pictures come from."""
 
-    network: Path = DEFAULT_NETWORK
-    """The segmentation network, an ONNX file."""
+    network: str = "default"
+    """default; small, for weak machines; or an ONNX file."""
+
+    precision: Precision = "int8"
+    """int8 is faster, fp32 exact; an ONNX file is taken as it is."""
 
     grow: float = 0.0
     """Keep so many more pixels around the person, negative less; counted at 720 lines."""
@@ -46,6 +49,11 @@ class PersonConfig:
             raise StreamError(
                 f"cannot make edges {self.edges!r}: give one of {', '.join(EDGES_NAMES)}"
             )
+
+    @property
+    def network_file(self) -> Path:
+        """The ONNX file that was asked for."""
+        return network_file(self.network, self.precision)
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import itertools
 import os
 import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from stream.config import DEFAULT_NETWORK
+from stream.networks import SHIPPED, Precision, network_file
 
 _VIDIOC_QUERYCAP = 0x80685600  # linux/videodev2.h
 _CAPTURE, _OUTPUT, _DEVICE_CAPS = 0x1, 0x2, 0x80000000
@@ -35,7 +37,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at everything the app may use."""
-    return [*_engines(), _network(), *_codecs(), *_cameras(), *_virtual_cameras()]
+    return [*_engines(), *_networks(), *_codecs(), *_cameras(), *_virtual_cameras()]
 
 
 def _engines() -> Iterator[Finding]:
@@ -68,11 +70,14 @@ def _has_windows_driver() -> bool:
     return root is not None and Path(root, "System32", "nvcuda.dll").exists()
 
 
-def _network() -> Finding:
-    if DEFAULT_NETWORK.is_file():
-        size_mb = DEFAULT_NETWORK.stat().st_size / 1e6
-        return Finding("network", True, f"{DEFAULT_NETWORK.name}, {size_mb:.1f} MB")
-    return Finding("network", False, f"no {DEFAULT_NETWORK}", "restore models/ from the repository")
+def _networks() -> Iterator[Finding]:
+    for name, precision in itertools.product(SHIPPED, get_args(Precision)):
+        file = network_file(name, precision)
+        subject = f"network, {name} {precision}"
+        if file.is_file():
+            yield Finding(subject, True, f"{file.name}, {file.stat().st_size / 1e6:.1f} MB")
+        else:
+            yield Finding(subject, False, f"no {file}", "restore models/ from the repository")
 
 
 def _codecs() -> Iterator[Finding]:

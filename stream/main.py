@@ -50,7 +50,7 @@ def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: Non
         opened = partial(_opened, stack)
         background = opened(open_background(config.background))
         source = opened(_open_source(config))
-        backend = opened(open_backend(config.network))
+        backend = opened(open_backend(config.network_file))
         begun = partial(clock.count, "write")
         place = stack.enter_context(staged(config.output, config.force, is_folder, begun))
         sink = _open_sink(config, place, background, source)
@@ -135,7 +135,7 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
     done, losses = 0, list[str]()
     with ExitStack() as stack:
         background = _opened(stack, open_background(config.background))
-        backend = _opened(stack, open_backend(config.network))
+        backend = _opened(stack, open_backend(config.network_file))
         segmenter, matte = Segmenter(backend), _refiner(config)
         cleaned = _cleaning(config, background)
         for source, target in pairs:

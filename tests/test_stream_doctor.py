@@ -47,10 +47,12 @@ def test_a_missing_encoder_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_missing_network_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(doctor, "DEFAULT_NETWORK", tmp_path / "none.onnx")
-    finding = doctor._network()
-    assert not finding.is_there
-    assert "none.onnx" in finding.what
+    monkeypatch.setattr("stream.networks.MODELS", tmp_path)
+    (tmp_path / "person.onnx").write_bytes(bytes(1_200_000))
+    found = by_subject(list(doctor._networks()))
+    assert found["network, default fp32"].what == "person.onnx, 1.2 MB"
+    assert not found["network, default int8"].is_there
+    assert "person-small.int8.onnx" in found["network, small int8"].what
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="V4L2 devices are Linux's")

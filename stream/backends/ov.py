@@ -39,7 +39,9 @@ class OpenVino:
         self._requests: dict[tuple[int, int], openvino.InferRequest] = {}
         version = openvino.get_version().split("-")[0]
         processor = self._core.get_property("CPU", "FULL_DEVICE_NAME")
-        self.name = f"OpenVINO {version}, fp32, {processor.strip()}"
+        kinds = {node.get_type_name() for node in self._model.get_ops()}
+        precision = "int8" if "FakeQuantize" in kinds else "fp32"
+        self.name = f"OpenVINO {version}, {network.name}, {precision}, {processor.strip()}"
 
     def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
         """The input size for frames shown at this size, compiled and ready."""
