@@ -18,6 +18,7 @@ from train.collection import census, training, validation
 from train.config import TrainConfig
 from train.dataset import Batches
 from train.journal import CHECKPOINT, CURVES, Journal, seconds
+from train.metrics import SCORES
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
 
@@ -86,7 +87,7 @@ def test_a_run_ends_with_a_network_and_its_scores(finished):
     model = keras.models.load_model(trained.network)
     assert not model.compiled
     assert set(trained.scores) == {"portraits", "people", "friends"}
-    assert set(trained.scores["people"]) == {"iou", "boundary_f", "mad", "mse"}
+    assert set(trained.scores["people"]) == set(SCORES)
     assert json.loads((config.run / "scores.json").read_text()) == trained.scores
 
 
