@@ -52,13 +52,12 @@ MATTES = {
 }
 CLEANINGS = {
     "as it came": None,
-    "windows 15, 3 (in use)": {},
-    "windows 7, 3": {"_WIDE_PX": 7},
-    "windows 9, 3": {"_WIDE_PX": 9},
-    "windows 31, 3": {"_WIDE_PX": 31},
-    "windows 15, 7": {"_NARROW_PX": 7},
-    "120 lines": {"_LINES": 120},
-    "360 lines": {"_LINES": 360},
+    "120 lines, 9, 3 (in use)": {},
+    "120 lines, 5, 3": {"_WIDE_PX": 5},
+    "120 lines, 19, 3": {"_WIDE_PX": 19},
+    "120 lines, 9, 5": {"_NARROW_PX": 5},
+    "180 lines, 15, 3": {"_LINES": 180, "_WIDE_PX": 15},
+    "360 lines, 27, 3": {"_LINES": 360, "_WIDE_PX": 27},
 }
 
 

