@@ -14,7 +14,7 @@ from export.parity import compare
 from export.to_int8 import int8_from_onnx
 from export.to_onnx import onnx_from_keras, open_keras
 from train import TrainError
-from train.collection import validation
+from train.collection import COMPOSITE, validation
 from train.journal import CONFIG
 from train.main import NETWORK
 
@@ -58,7 +58,7 @@ def score(network: Path, data: Path) -> dict[str, dict]:
     """Score the network on every validation group of the data."""
     table = {}
     for group, samples in validation(data).items():
-        means = evaluate(network, samples).means
+        means = evaluate(network, samples, is_clip=group == COMPOSITE).means
         table[group] = {"pictures": len(samples)} | {k: round(v, 4) for k, v in means.items()}
         log.info("%s: %s", group, table[group])
     return table
