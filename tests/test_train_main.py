@@ -281,7 +281,7 @@ def test_nothing_to_learn_from_is_an_error(tmp_path):
         ({"steps": 150}, "whole rounds of 100 steps"),
         ({"warmup_steps": 10_000}, "must be fewer than 10000"),
         ({"average": 1.0}, "less than 1"),
-        ({"onto_room": 1.5}, "a chance lies between 0 and 1"),
+        ({"onto_room": 1.5}, "must lie between 0 and 1"),
         ({"width": 0.5}, "ImageNet weights fit width 1"),
     ],
 )

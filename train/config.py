@@ -15,6 +15,7 @@ COUNTS = (
     "workers",
     "hard_repeats",
 )
+SHARES = ("onto_room", "add_cutout", "add_person", "occlude", "teacher_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,13 @@ class TrainConfig:
     """Start from the weights of this .keras network, such as models/person.keras, wherever a layer
     of the same name has the same shape: to tune it further, at a lower learning rate."""
 
+    teacher: Path | None = None
+    """Learn from the mattes of this .keras network too, on the same pictures: for a small network
+    whose teacher is larger. It costs the teacher's forward pass in every step."""
+
+    teacher_weight: float = 0.5
+    """How much the teacher's matte counts, against the truth: 0 not at all, 1 alone."""
+
     learning_rate: float = 1.5e-3
     """Highest learning rate, of the decoder; reached after the warm-up, then a cosine to zero."""
 
@@ -120,9 +128,9 @@ class TrainConfig:
         for name in COUNTS:
             if getattr(self, name) < 1:
                 raise TrainError(f"{name} {getattr(self, name)}: must be at least 1")
-        for name in ("onto_room", "add_cutout", "add_person", "occlude"):
+        for name in SHARES:
             if not 0 <= getattr(self, name) <= 1:
-                raise TrainError(f"{name} {getattr(self, name)}: a chance lies between 0 and 1")
+                raise TrainError(f"{name} {getattr(self, name)}: must lie between 0 and 1")
         if self.steps % self.steps_per_round:
             raise TrainError(
                 f"steps {self.steps}: must be whole rounds of {self.steps_per_round} steps"
