@@ -37,7 +37,7 @@ class Collection:
 
 def training(data: Path, hard_repeats: int) -> Collection:
     """Gather what is there for training; each part may be absent, but somebody must be in it."""
-    coco = _if_there(data / "coco" / "annotations", lambda _: _coco(data, "train2017"))
+    coco = _if_there(data / "coco", lambda _: _coco(data, "train2017"))
     people = _if_there(data / "people" / "train", _people)
     empty = _if_there(data / "backgrounds", without_people)
     if not coco and not people:
@@ -56,7 +56,7 @@ def training(data: Path, hard_repeats: int) -> Collection:
 def validation(data: Path) -> dict[str, list[Sample]]:
     """Gather the pictures that training never sees, by group."""
     groups = _by_group(_if_there(data / "people" / "val", _people))
-    coco = _if_there(data / "coco" / "annotations", lambda _: _coco(data, "val2017"))
+    coco = _if_there(data / "coco", lambda _: _coco(data, "val2017"))
     groups |= {"coco": [sample for sample in coco if sample.people]} if coco else {}
     composite = _if_there(data / "clips" / "composite", _frames)
     return groups | ({COMPOSITE: composite} if composite else {})
