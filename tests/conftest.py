@@ -28,6 +28,37 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A --data folder: twelve pictures to learn from, three to judge on, a room, a cut-out."""
+    import cv2
+
+    root, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    stems = [f"train/voc_person-{number}" for number in range(12)]
+    stems += [f"val/{group}-1" for group in ("portrait_apm", "supervisely", "friends")]
+    for folder, stem in (each.split("/") for each in stems):
+        mask = np.zeros((48, 64), np.uint8)
+        cv2.circle(mask, [int(v) for v in rng.integers(16, 44, 2)], 14, 255, -1)
+        picture = np.where(mask[..., None] > 0, (180, 190, 230), (70, 60, 50)).astype(np.uint8)
+        for name, plane in (("images", picture), ("masks", mask)):
+            (root / "people" / folder / name).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(root / "people" / folder / name / f"{stem}.png"), plane)
+    (root / "backgrounds" / "rooms").mkdir(parents=True)
+    cv2.imwrite(str(root / "backgrounds/rooms/room.png"), np.full((50, 50, 3), 90, np.uint8))
+    (root / "cutouts").mkdir()
+    cv2.imwrite(str(root / "cutouts" / "1.png"), np.full((40, 30, 4), 255, np.uint8))
+    return root
+
+
+@pytest.fixture(scope="module")
+def eager() -> Iterator[None]:
+    """TensorFlow without tracing, which takes far longer than a few steps of a tiny network."""
+    tensorflow = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    tensorflow.config.run_functions_eagerly(True)
+    yield
+    tensorflow.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="session")
 def bright_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network whose alpha is known: the mean of R, G and B over 255, pixel by pixel."""
     onnx = pytest.importorskip("onnx", reason="onnx, of requirements-dev.txt, is not installed")
