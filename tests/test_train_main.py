@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -11,49 +13,23 @@ import pytest
 pytest.importorskip("tensorflow", reason="requirements-train.txt is not installed")
 
 import keras
-import tensorflow as tf
 
-from train import TrainError, main
+from train import TrainError, journal, main
 from train.collection import census, training, validation
 from train.config import TrainConfig
 from train.dataset import Batches
 from train.journal import CHECKPOINT, CURVES, Journal, seconds
 from train.metrics import SCORES
 
-pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eager():
-    """Three steps of a tiny network are done long before TensorFlow has traced the first."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-def write_pair(folder: Path, stem: str, rng: np.random.Generator) -> None:
-    mask = np.zeros((48, 64), np.uint8)
-    cv2.circle(mask, [int(v) for v in rng.integers(16, 44, 2)], 14, 255, -1)
-    picture = np.where(mask[..., None] > 0, (180, 190, 230), (70, 60, 50)).astype(np.uint8)
-    for name, plane in (("images", picture), ("masks", mask)):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / name / f"{stem}.png"), plane)
+pytestmark = [
+    pytest.mark.usefixtures("eager"),
+    pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning"),
+]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    """Twelve pictures to learn from, four to judge on, a room, a cut-out."""
-    root = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    for number in range(12):
-        write_pair(root / "people" / "train", f"voc_person-{number}", rng)
-    for group in ("portrait_apm", "supervisely", "friends"):
-        write_pair(root / "people" / "val", f"{group}-1", rng)
-    (root / "backgrounds" / "rooms").mkdir(parents=True)
-    cv2.imwrite(str(root / "backgrounds/rooms/room.png"), np.full((50, 50, 3), 90, np.uint8))
-    (root / "cutouts").mkdir()
-    cv2.imwrite(str(root / "cutouts" / "1.png"), np.full((40, 30, 4), 255, np.uint8))
-    return root
+def data(people) -> Path:
+    return people
 
 
 def config_for(data: Path, run: Path, **changes) -> TrainConfig:
@@ -183,30 +159,45 @@ def test_what_is_no_network_to_start_from_is_named(finished, tmp_path):
 
 
 def test_the_first_loss_that_is_no_number_stops(data, tmp_path):
-    journal = Journal(config_for(data, tmp_path), dict)
+    its_journal = Journal(config_for(data, tmp_path), dict)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    journal.set_model(model)
+    its_journal.set_model(model)
     with pytest.raises(TrainError, match=r"the loss became nan in step 0 \(batch 3"):
-        journal.on_train_batch_end(3, {"loss": float("nan")})
+        its_journal.on_train_batch_end(3, {"loss": float("nan")})
 
 
-def test_a_failed_write_leaves_the_checkpoint_that_was_there(finished, data, monkeypatch):
-    from train import journal
+@contextmanager
+def full_disk(room: int):
+    """The system refuses to let any file grow beyond so many bytes, as a full disk would."""
+    resource = pytest.importorskip("resource", reason="Windows limits no file's size")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    checkpoint = finished[0].run / CHECKPOINT
-    before = checkpoint.read_bytes()
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
 
-    def full(path):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+def test_a_full_disk_leaves_what_was_there(finished):
+    run = finished[0].run
+    before = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    assert {CHECKPOINT, CURVES, "config.json", "curves.png"} <= {path.name for path in before}
+    model, lines = keras.models.load_model(run / "network.keras"), journal.curves(run)
+    with full_disk(room=100):
+        for write in (
+            lambda: journal.save(model, run / CHECKPOINT),
+            lambda: journal.write_curves([*lines, lines[-1]], run),
+            lambda: journal.write_json({"long": "x" * 1000}, run / "config.json"),
+        ):
+            with pytest.raises(TrainError, match=r"cannot write .*File too large"):
+                write()
+    assert {path: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
 
-    monkeypatch.setattr(model, "save", full)
-    with pytest.raises(TrainError, match="No space left"):
-        journal.save(model, checkpoint)
-    assert checkpoint.read_bytes() == before
-    assert sorted(p.name for p in checkpoint.parent.glob(".*")) == []
+
+def test_a_run_draws_its_curves(finished):
+    picture = cv2.imread(str(finished[0].run / "curves.png"))
+    assert picture.shape == (400, 1500, 3)
 
 
 def differ(one, other) -> bool:
@@ -241,6 +232,29 @@ def test_rounds_go_on_where_the_last_one_ended(data):
     assert truths.shape == (2, 32, 32, 2)
     assert images.dtype == inputs["previous"].dtype == truths.dtype == np.float32
     assert truths.max() <= 1 < images.max() <= 255
+
+
+def test_what_a_worker_finds_wrong_is_said_plainly(data, tmp_path):
+    shutil.copytree(data, tmp_path / "data")
+    mask = tmp_path / "data/people/train/masks/voc_person-1.png"
+    cv2.imwrite(str(mask), np.zeros((20, 30), np.uint8))
+    config = config_for(tmp_path / "data", tmp_path / "run", steps=20, steps_per_round=20)
+    with pytest.raises(TrainError, match=r"^.*voc_person-1.png is 64×48, .* scale both together$"):
+        main.main(config)
+
+
+def test_a_run_that_is_interrupted_says_how_to_go_on(data, tmp_path):
+    config = config_for(data, tmp_path)
+    with pytest.raises(KeyboardInterrupt, match=r"0 of 3 steps .* nothing to go on from yet$"):
+        interrupt(config)
+    journal.write_curves([{"round": 2, "step": 2}], tmp_path)
+    with pytest.raises(KeyboardInterrupt, match=r"2 of 3 steps are kept .* with --resume goes on$"):
+        interrupt(config)
+
+
+def interrupt(config: TrainConfig) -> None:
+    with journal.resumable(config):
+        raise KeyboardInterrupt
 
 
 @pytest.mark.slow
@@ -279,10 +293,18 @@ def test_nothing_to_learn_from_is_an_error(tmp_path):
         ({"size": 100}, "size 100: must be a multiple of 32"),
         ({"batch": 0}, "batch 0: must be at least 1"),
         ({"steps": 150}, "whole rounds of 100 steps"),
-        ({"warmup_steps": 10_000}, "must be fewer than 10000"),
+        ({"warmup_steps": 10_000}, "and fewer than 10000"),
         ({"average": 1.0}, "less than 1"),
         ({"onto_room": 1.5}, "must lie between 0 and 1"),
-        ({"width": 0.5}, "ImageNet weights fit width 1"),
+        ({"width": 0.5}, "width 1 only: give --imagenet=false"),
+        ({"width": 0.0}, "width 0.0: must be above 0"),
+        ({"learning_rate": -1e-3}, "learning_rate -0.001: must be above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate nan: must be above 0"),
+        ({"seed": -1}, "seed -1: must be 0 or more"),
+        ({"weight_decay": -0.1}, "weight_decay -0.1: must be 0 or more"),
+        ({"teacher_weight": 1.1}, "teacher_weight 1.1: must lie between 0 and 1"),
+        ({"precision": "int8"}, "int8: must be one of float32, bfloat16, float16"),
+        ({"devices": 3}, "batch 16: 3 devices cannot share it evenly"),
     ],
 )
 def test_what_cannot_work_is_rejected(change, message):

@@ -1,28 +1,39 @@
-"""The averaged network: the running mean of its weights, and statistics that fit them."""
+"""The averaged network: the running mean of a model's weights, and statistics that fit them."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import keras
-from keras import ops
 from numpy.typing import NDArray
 
 Images = Iterable[dict[str, NDArray]]
 
 
-@contextmanager
-def averaged(model: keras.Model, images: Images) -> Iterator[None]:
-    """Lend the model the running average of its weights."""
-    kept = [ops.copy(variable.value) for variable in model.variables]
+def plain(model: keras.Model) -> keras.Model:
+    """A second network of the same layers and weights, to be judged and shipped.
+
+    It computes in float32 on one device, whatever the model learns in and on, and carries nothing
+    that trains it: a quarter of the size when saved.
+    """
+    network = keras.Model(model.input, model.output, name=model.name)
+    network = keras.models.clone_model(network, clone_function=_plain_layer)
+    network.set_weights(model.get_weights())
+    return network
+
+
+def _plain_layer(layer: keras.Layer) -> keras.Layer:
+    config = {**layer.get_config(), "dtype": "float32"}
+    if isinstance(layer, keras.layers.BatchNormalization):
+        config["synchronized"] = False
+    return type(layer).from_config(config)
+
+
+def take_average(network: keras.Model, model: keras.Model, images: Images) -> None:
+    """Give the network the running average of the model's weights, and norms that fit them."""
+    kept = model.get_weights()
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    for variable in model.trainable_variables:  # on JAX both now share memory that predict reuses
-        variable.assign(ops.copy(variable.value))
-    settle_norms(model, images)
-    try:
-        yield
-    finally:
-        for variable, value in zip(model.variables, kept, strict=True):
-            variable.assign(value)
+    network.set_weights(model.get_weights())
+    model.set_weights(kept)
+    settle_norms(network, images)
 
 
 def settle_norms(model: keras.Model, images: Images) -> None:
@@ -40,8 +51,3 @@ def settle_norms(model: keras.Model, images: Images) -> None:
         model(batch, training=True)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-
-
-def bare(model: keras.Model) -> keras.Model:
-    """The same network without what trains it: a quarter of the size when saved."""
-    return keras.Model(model.input, model.output, name=model.name)

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,21 @@ import keras
 import numpy as np
 
 from train import TrainError
-from train.average import averaged, bare
+from train.average import plain, take_average
 from train.collection import Collection, census, training, validation
 from train.config import TrainConfig
 from train.dataset import Batches, Inputs
+from train.distribute import building, fitting, on_one_device, share_norms
 from train.imagenet import lite0_file, load_encoder, read_state_dict
-from train.journal import CHECKPOINT, Journal, open_run, save, write_json
+from train.journal import (
+    CHECKPOINT,
+    Journal,
+    open_run,
+    resumable,
+    rounds_done,
+    save,
+    write_json,
+)
 from train.losses import matte_loss
 from train.optimizer import build_optimizer
 from train.score import Scores, score_groups
@@ -32,7 +42,7 @@ class Trained:
     """What a run made."""
 
     network: Path
-    """The .keras file: averaged weights, no optimizer state."""
+    """The .keras file: averaged weights, float32, no optimizer state."""
     scores: dict[str, Scores]
     """Per validation group."""
 
@@ -43,24 +53,26 @@ def main(config: TrainConfig) -> Trained:
     collection, held_back = training(config.data, config.hard_repeats), validation(config.data)
     log.info("%d samples to learn from", len(collection.samples))
     open_run(config, census(collection, config.data))
-    model = resume(config) if config.resume else start(config)
-    done = int(model.optimizer.iterations) // config.steps_per_round
+    with building(config.devices):
+        model = resume(config) if config.resume else start(config)
+    network, done = plain(model), rounds_done(model, config)
 
-    def judge() -> dict[str, Scores]:
-        with averaged(model, some_images(collection, config)):
-            return score_groups(model, held_back, config.judge_size, limit=config.judge_pictures)
+    def judge(limit: int | None = config.judge_pictures) -> dict[str, Scores]:
+        with on_one_device():
+            take_average(network, model, some_images(collection, config))
+            return score_groups(network, held_back, config.judge_size, limit=limit)
 
-    model.fit(
-        Batches(collection, config, first_round=done),
-        initial_epoch=done,
-        epochs=config.steps // config.steps_per_round,
-        callbacks=[Journal(config, judge)],
-        shuffle=False,  # the samples come shuffled, by the seed
-        verbose=0,
-    )
-    with averaged(model, some_images(collection, config)):
-        scores = score_groups(model, held_back, config.judge_size)
-        return finish(model, scores, config)
+    with resumable(config):
+        with fitting(config.devices), errors_as_raised():
+            model.fit(
+                Batches(collection, config, first_round=done),
+                initial_epoch=done,
+                epochs=config.steps // config.steps_per_round,
+                callbacks=[Journal(config, judge)],
+                shuffle=False,  # the samples come shuffled, by the seed
+                verbose=0,
+            )
+        return finish(network, judge(limit=None), config)
 
 
 def some_images(collection: Collection, config: TrainConfig) -> Iterator[Inputs]:
@@ -69,22 +81,57 @@ def some_images(collection: Collection, config: TrainConfig) -> Iterator[Inputs]
     return (batches[step][0] for step in range(config.norm_batches))
 
 
+@contextmanager
+def errors_as_raised() -> Iterator[None]:
+    """Turn what went wrong while a batch was prepared into the TrainError that it was.
+
+    TensorFlow hands it on as an error of its own, with ours as the last line of a traceback.
+    """
+    try:
+        yield
+    except TrainError:
+        raise
+    except Exception as error:
+        _, ours, message = str(error).rpartition(f"{TrainError.__name__}: ")
+        if not ours:
+            raise
+        raise TrainError(message.splitlines()[0]) from error
+
+
 def start(config: TrainConfig) -> keras.Model:
     """Build the network and what moves it."""
-    model = build_unet(config.width, config.depth)
+    with computing_in(config.precision):
+        model = build_unet(config.width, config.depth)
+        loss = matte_loss
+        if config.teacher is not None:
+            model, loss = taught(model, config.teacher), TaughtLoss(config.teacher_weight)
     if config.imagenet:
         load_encoder(model, read_state_dict(lite0_file()))
         freeze_encoder_norms(model)
     if config.network is not None:
         take_weights(model, config.network)
     freeze_blocks(model, config.frozen_blocks)
-    loss = matte_loss
-    if config.teacher is not None:
-        model, loss = taught(model, config.teacher), TaughtLoss(config.teacher_weight)
+    if config.devices > 1:
+        share_norms(model)
     # XLA is for GPUs: on two cores it makes a step of 0.48 s last 4.6 s. JAX knows nothing else.
     jit = False if keras.backend.backend() == "tensorflow" else "auto"
+    # In float16 Keras scales the loss, so that small gradients do not become 0.
     model.compile(build_optimizer(config), loss=loss, jit_compile=jit)
     return model
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Layers built inside compute in it; their weights, and alphas, stay float32.
+
+    Mixed precision (Micikevicius et al. 2018).
+    """
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def resume(config: TrainConfig) -> keras.Model:
@@ -125,11 +172,10 @@ def _fits(layer: keras.Layer, namesakes: dict[str, list[np.ndarray]]) -> bool:
     return [weight.shape for weight in layer.weights] == [weight.shape for weight in theirs]
 
 
-def finish(model: keras.Model, scores: dict[str, Scores], config: TrainConfig) -> Trained:
-    """Save the network without optimizer state, and its scores beside it."""
-    network = config.run / NETWORK
-    save(bare(model), network)
+def finish(network: keras.Model, scores: dict[str, Scores], config: TrainConfig) -> Trained:
+    """Save the network, and its scores beside it."""
+    save(network, config.run / NETWORK)
     write_json(scores, config.run / "scores.json")
     for group, row in scores.items():
         log.info("%s: %s", group, {name: round(value, 4) for name, value in row.items()})
-    return Trained(network, scores)
+    return Trained(config.run / NETWORK, scores)
