@@ -15,6 +15,8 @@ TERMS = {
     "supervisely": "Supervisely Person: non-commercial",
     "celebamask1000": "CelebAMask-HQ: non-commercial research",
 }
+PLACES = ("data", "run", "resume")  # of one machine, and of no interest on another
+ORIGINS = ("network_came_from", "teacher_came_from")
 UNSTATED = "terms of the photos not stated by their publishers"
 
 LIMITS = (
@@ -30,7 +32,7 @@ LIMITS = (
 def card(run: Path, scores: dict[str, dict], parity: list[Difference]) -> dict:
     """Everything worth knowing about the network that a run made."""
     record = _record(run)
-    config = {k: v for k, v in record["config"].items() if k not in ("data", "run", "resume")}
+    config = {k: _file_name(k, v) for k, v in record["config"].items() if k not in PLACES}
     return {
         "input": "image (1, H, W, 3) float32, RGB 0-255; H and W multiples of 32; previous "
         "(1, H, W, 1) float32: the alpha of the frame before, zeros at a start or a cut",
@@ -42,6 +44,7 @@ def card(run: Path, scores: dict[str, dict], parity: list[Difference]) -> dict:
             "command": _command(config),
             **{name: record[name] for name in ("stretches", "keras", "backend")},
             "config": config,
+            **{name: _placeless(record[name]) for name in ORIGINS if record.get(name)},
         },
         "data": {
             name: {"pictures": count, "terms": _terms(name)}
@@ -66,6 +69,24 @@ def _command(config: dict) -> str:
     changed = {name: value for name, value in config.items() if value != getattr(TrainConfig, name)}
     flags = [f"--{name.replace('_', '-')} {value}" for name, value in changed.items()]
     return " ".join(["python run.py train --data DATA", *flags])
+
+
+def _placeless(made: dict) -> dict:
+    """How a network was made, without the folders of the machine that made it."""
+    kept = {}
+    for name, value in made.items():
+        if name in ORIGINS and value:
+            kept[name] = _placeless(value)
+        elif name == "config":
+            kept[name] = {k: _file_name(k, v) for k, v in value.items() if k not in PLACES}
+        elif value is not None:
+            kept[name] = value
+    return kept
+
+
+def _file_name(choice: str, value: object) -> object:
+    """Of the networks that a run took, the name alone."""
+    return Path(str(value)).name if choice in ("network", "teacher") and value else value
 
 
 def _terms(collection: str) -> str:

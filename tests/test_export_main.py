@@ -143,6 +143,11 @@ def run(network, tmp_path) -> Path:
         "keras": keras.__version__,
         "backend": "tensorflow",
         "pictures": {"coco/train2017": 2, "people/train/friends": 3},
+        "network_came_from": {
+            "steps": 7,
+            "config": {"data": str(tmp_path), "network": str(tmp_path / "zero.keras")},
+            "network_came_from": {"steps": 5, "config": {"run": str(tmp_path)}},
+        },
     }
     (folder / "config.json").write_text(json.dumps(record))
     lines = [{"step": 100, "seconds": 1800.0}, {"step": 200, "seconds": 1800.0}]
@@ -171,6 +176,9 @@ def test_shipping_writes_network_and_card(run, tmp_path):
     assert card["data"]["people/train/friends"]["terms"] == UNSTATED
     assert card["scores"]["fp32"]["other"]["pictures"] == 1
     assert card["scores"]["int8"].keys() == card["scores"]["fp32"].keys()
+    before = card["trained"]["network_came_from"]
+    assert before["config"] == {"network": "zero.keras"}
+    assert before["network_came_from"]["steps"] == 5
     assert str(tmp_path) not in json.dumps(card)
 
 

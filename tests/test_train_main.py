@@ -135,6 +135,17 @@ def test_a_run_can_start_from_a_finished_network(finished):
         assert np.array_equal(ours, theirs)
 
 
+def test_a_run_knows_what_its_network_came_from(finished, tmp_path):
+    config, trained = finished
+    ours = journal.origin(trained.network)
+    assert ours["steps"] == 3 and ours["config"]["seed"] == config.seed
+    card = {"trained": {"steps": 9, "network_came_from": {"steps": 4}}}
+    (tmp_path / "shipped.json").write_text(json.dumps(card))
+    assert journal.origin(tmp_path / "shipped.keras") == card["trained"]
+    assert journal.origin(tmp_path / "unknown.keras") == {"file": "unknown.keras"}
+    assert journal.origin(None) is None
+
+
 def test_layers_without_a_namesake_start_anew(finished):
     config, trained = finished
     deeper = main.start(dataclasses.replace(config, network=trained.network, depth=1.0))

@@ -117,7 +117,30 @@ def open_run(config: TrainConfig, pictures: dict[str, int]) -> None:
     stretch = {"from_step": steps_done(config.run), "planned_steps": config.steps}
     stretches = [*_stretches(config.run), stretch | {"commit": commit()}]
     record = {"config": asked, **made_by, "stretches": stretches, "pictures": pictures}
+    for role in ("network", "teacher"):
+        record |= {f"{role}_came_from": origin(getattr(config, role))}
     write_json(record, config.run / CONFIG)
+
+
+def origin(network: Path | None) -> dict | None:
+    """How a network was made that a run starts or learns from: its card's word, or its run's.
+
+    Its own origins are in there as well, so that no training is forgotten on the way.
+    """
+    if network is None:
+        return None
+    card, run = network.with_suffix(".json"), network.parent
+    try:
+        if card.exists():
+            return json.loads(card.read_text())["trained"]
+        return {"steps": steps_done(run), **_made(json.loads((run / CONFIG).read_text()))}
+    except (OSError, ValueError, KeyError):
+        return {"file": network.name}
+
+
+def _made(record: dict) -> dict:
+    """What of a run's record says how its network was made."""
+    return {name: value for name, value in record.items() if name != "pictures"}
 
 
 def write_curves(lines: list[dict], run: Path) -> None:
