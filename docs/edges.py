@@ -24,11 +24,11 @@ from stream.backends import open_backend
 from stream.backgrounds import cover
 from stream.color import planes_of, rgb_of
 from stream.compose import composite
-from stream.config import DEFAULT_NETWORK
 from stream.frame import ColorTags, Frame, Matrix, Primaries, Transfer
+from stream.networks import network_file
 from stream.segmenter import Segmenter
 from stream.sources.pictures import read_picture
-from train.metrics import boundary_f, iou
+from train.metrics import boundary_f, grad, iou, mad, mse
 
 BT709 = ColorTags(Matrix.BT709, False, Primaries.BT709, Transfer.BT709)
 EMPTY = Frame((), "yuv420p", BT709, 0, Fraction(1, 30), 0)
@@ -93,7 +93,7 @@ def scenes(data: Path, size_hw: tuple[int, int], segmenter: Segmenter, count: in
         person, alpha = pasted(cutouts[number], size_hw, rng)
         shown = mixed(alpha, person, room) + rng.normal(0, NOISE, person.shape)
         frame = stored(np.clip(shown, 0, 1))
-        shots.append(Shot(frame, segmenter.segment(frame).copy(), alpha, person, new_room))
+        shots.append(Shot(frame, seen(segmenter, frame), alpha, person, new_room))
     return shots
 
 
@@ -138,24 +138,13 @@ def pictures(images: Path, masks: Path, kind: str, segmenter: Segmenter, count: 
     for path in sorted(images.glob(f"{kind}*"))[:count]:
         mask = cv2.imread(str(next(masks.glob(f"{path.stem}.*"))), cv2.IMREAD_GRAYSCALE)
         frame = read_picture(path).frame
-        shots.append(Shot(frame, segmenter.segment(frame).copy(), mask / np.float32(255)))
+        shots.append(Shot(frame, seen(segmenter, frame), mask / np.float32(255)))
     return shots
 
 
-def gradient_error(alpha: np.ndarray, truth: np.ndarray) -> float:
-    """Rhemann et al. 2009, sigma 1.4; in thousands."""
-    x = np.arange(-4, 5)
-    bell = np.exp(-(x**2) / (2 * 1.4**2))
-    kernel = np.outer(bell, -x * bell)
-    kernel /= np.sqrt(np.square(kernel).sum())
-
-    def steepness(values: np.ndarray) -> np.ndarray:
-        across, down = (
-            cv2.filter2D(values, -1, k, borderType=cv2.BORDER_REPLICATE) for k in (kernel, kernel.T)
-        )
-        return np.hypot(across, down)
-
-    return float(np.square(steepness(alpha) - steepness(truth)).sum() / 1000)
+def seen(segmenter: Segmenter, frame: Frame) -> np.ndarray:
+    segmenter.forget()  # no picture follows another
+    return segmenter.segment(frame).copy()
 
 
 def refined(shot: Shot, values: dict | None) -> np.ndarray:
@@ -169,13 +158,14 @@ def refined(shot: Shot, values: dict | None) -> np.ndarray:
 
 
 def matte_scores(shot: Shot, alpha: np.ndarray) -> tuple[float, ...]:
-    sure, truth, known = alpha >= 0.5, shot.alpha >= 0.5, np.abs(alpha - shot.alpha)
+    known = np.ones(alpha.shape, bool)
+    sure, truth = alpha >= 0.5, shot.alpha >= 0.5
+    differences = (1000 * score(alpha, shot.alpha, known) for score in (mad, mse))
     return (
         iou(sure, truth),
         boundary_f(sure, truth),
-        1000 * known.mean(),
-        1000 * np.square(known).mean(),
-        gradient_error(alpha, shot.alpha),
+        *differences,
+        grad(alpha, shot.alpha, known),
     )
 
 
@@ -202,7 +192,10 @@ def color_scores(shot: Shot, alpha: np.ndarray, values: dict | None) -> tuple[fl
 
 
 def show(title: str, head: str, rows: dict[str, list[tuple[float, ...]]]) -> None:
-    print(f"\n{title}, {len(next(iter(rows.values())))} pictures\n{'':26s}{head}")
+    count = len(next(iter(rows.values())))
+    print(f"\n{title}, {count} pictures\n{'':26s}{head}")
+    if count == 0:
+        return
     for name, scores in rows.items():
         print(f"{name:26s}" + "".join(f"{v:9.3f}" for v in np.mean(scores, 0)), flush=True)
 
@@ -231,7 +224,7 @@ def times_ms(shot: Shot) -> None:
 def main() -> None:
     data, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 60
     cv2.setNumThreads(1)
-    segmenter = Segmenter(open_backend(DEFAULT_NETWORK))
+    segmenter = Segmenter(open_backend(network_file("default", "fp32")))
     people, heads = data / "people" / "val", data / "clips" / "composite"
     sets = {f"scenes {w}×{h}": scenes(data, (h, w), segmenter, count) for h, w in SIZES_HW}
     for name, shots in sets.items():
