@@ -49,6 +49,7 @@ def int8_from_onnx(network: Path, target: Path, frames: Iterable[Inputs]) -> Non
             )
         proto = onnx.load(part)
         del proto.graph.value_info[:]  # shapes of the size that the frames had
+        quantize_once(proto.graph)
         number_by_place(proto.graph)
         onnx.save(proto, part)
         part.replace(target)
@@ -57,6 +58,34 @@ def int8_from_onnx(network: Path, target: Path, frames: Iterable[Inputs]) -> Non
     finally:
         part.unlink(missing_ok=True)
     log.info("%s: %d bytes", target, target.stat().st_size)
+
+
+def quantize_once(graph: onnx.GraphProto) -> None:
+    """Take out a quantization that follows another with only a Transpose in between.
+
+    It changes next to nothing, and hides from the engine that the Transpose is a mere change of
+    layout: the whole network takes 7 % longer.
+    """
+    source = {name: node for node in graph.node for name in node.output}
+    for transpose in [node for node in graph.node if node.op_type == "Transpose"]:
+        before = source.get(transpose.input[0])
+        again = _only_reader(graph, transpose.output[0], "QuantizeLinear")
+        if before is None or before.op_type != "DequantizeLinear" or again is None:
+            continue
+        back = _only_reader(graph, again.output[0], "DequantizeLinear")
+        if back is None:
+            continue
+        graph.node.remove(again)
+        graph.node.remove(back)
+        for node in graph.node:
+            node.input[:] = [
+                transpose.output[0] if name == back.output[0] else name for name in node.input
+            ]
+
+
+def _only_reader(graph: onnx.GraphProto, name: str, kind: str) -> onnx.NodeProto | None:
+    readers = [node for node in graph.node if name in node.input]
+    return readers[0] if len(readers) == 1 and readers[0].op_type == kind else None
 
 
 class _Reader(CalibrationDataReader):

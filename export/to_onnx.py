@@ -66,10 +66,6 @@ def polish(proto: onnx.ModelProto) -> None:
             perm = [0, 2, 3, 1] if node is last else [0, 3, 1, 2]
             turned = helper.make_node("Transpose", node.input[:1], node.output, perm=perm)
             node.CopyFrom(turned)
-    used = {name for node in graph.node for name in node.input}
-    weights = [weight for weight in graph.initializer if weight.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(weights)
     del graph.value_info[:]
     number_by_place(graph)
     onnx.checker.check_model(proto, full_check=True)
@@ -78,7 +74,8 @@ def polish(proto: onnx.ModelProto) -> None:
 def number_by_place(graph: onnx.GraphProto) -> None:
     """Name nodes, tensors and weights by their place, so that two exports are equal to the byte.
 
-    The converter numbers them in an order that changes with every start of Python.
+    The converter numbers them in an order that changes with every start of Python. Weights that no
+    node reads any more are left out.
     """
     names = {value.name: value.name for value in (*graph.input, *graph.output)}
     for place, node in enumerate(graph.node):
@@ -89,7 +86,8 @@ def number_by_place(graph: onnx.GraphProto) -> None:
             names.setdefault(name, f"{node.name}_{slot}")
         node.input[:] = [names[name] for name in node.input]
         node.output[:] = [names[name] for name in node.output]
-    weights = sorted(graph.initializer, key=lambda weight: names[weight.name])
+    used = (weight for weight in graph.initializer if weight.name in names)
+    weights = sorted(used, key=lambda weight: names[weight.name])
     for weight in weights:
         weight.name = names[weight.name]
     weights = [onnx.TensorProto.FromString(weight.SerializeToString()) for weight in weights]

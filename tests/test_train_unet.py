@@ -37,6 +37,13 @@ def test_alpha_has_the_size_of_the_image(tiny, size_hw):
     assert 0 <= alpha.min() <= alpha.max() <= 1
 
 
+def test_memory_says_nothing_before_it_has_learned(tiny):
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    none, full = np.zeros((1, 64, 64, 1), np.float32), np.ones((1, 64, 64, 1), np.float32)
+    one, two = (np.asarray(tiny({"image": image, "previous": matte})) for matte in (none, full))
+    np.testing.assert_array_equal(one, two)
+
+
 def test_the_contract_names_its_tensors(tiny):
     assert {name: tensor.name for name, tensor in tiny.input.items()} == {
         "image": "image",
