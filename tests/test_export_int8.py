@@ -69,7 +69,10 @@ def test_convolutions_have_eight_bit_weights(int8):
     for node in convolutions:
         assert source[node.input[1]].op_type == "DequantizeLinear"
         assert kinds[source[node.input[1]].input[0]] == onnx.TensorProto.INT8
-        assert source[node.input[0]].op_type == "DequantizeLinear"
+        fed_by = source[node.input[0]]
+        if fed_by.op_type == "Transpose":
+            fed_by = source[fed_by.input[0]]
+        assert fed_by.op_type == "DequantizeLinear"
 
 
 @pytest.mark.parametrize("shown_hw", [(1, 1), (9, 16)])
