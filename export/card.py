@@ -67,7 +67,8 @@ def _record(run: Path) -> dict:
 def _command(config: dict) -> str:
     """The command line that trains such a network again."""
     changed = {name: value for name, value in config.items() if value != getattr(TrainConfig, name)}
-    flags = [f"--{name.replace('_', '-')} {value}" for name, value in changed.items()]
+    typed = {name: str(v).lower() if isinstance(v, bool) else v for name, v in changed.items()}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in typed.items()]
     return " ".join(["python run.py train --data DATA", *flags])
 
 

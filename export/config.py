@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from export import ExportError
-from stream.networks import MODELS, SHIPPED, Precision, network_file
+from stream.networks import MODELS, SHIPPED, Precision, network_file, recorded_area
 
 SHEET_SUFFIXES = (".png", ".jpg", ".webp")
 
@@ -83,6 +83,9 @@ class EvaluateConfig:
     precision: Precision = "int8"
     """int8 or fp32; an ONNX file is taken as it is."""
 
+    live: bool = False
+    """Show the network as many pixels as in a call, not the twice as many of recorded pictures."""
+
     mattes: Path | None = None
     """Folder of finished mattes, in place of a network: gray PNG named as the pictures are."""
 
@@ -115,6 +118,11 @@ class EvaluateConfig:
     def network_file(self) -> Path:
         """The ONNX file that was asked for."""
         return network_file(self.network, self.precision)
+
+    @property
+    def area(self) -> int | None:
+        """Pixels of the network's input; None is the file's own."""
+        return None if self.live else recorded_area(self.network)
 
     def _check_what_is_scored(self) -> None:
         sets = {"--data": self.data, "--coco": self.coco, "--frames": self.frames}

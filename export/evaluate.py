@@ -37,10 +37,7 @@ def main(config: EvaluateConfig, on_picture: OnPicture = lambda done, total: Non
     try:
         sets = picture_sets(config)
         with ExitStack() as stack:
-            ours = (
-                FinishedMattes(config.mattes) if config.mattes else AppNetwork(config.network_file)
-            )
-            stack.enter_context(closing(ours))
+            ours = stack.enter_context(closing(_ours(config)))
             peers = _peers(config.peers) if config.peers else []
             pairs = [(method, pictures) for pictures in sets for method in (ours, *peers)]
             total, counter = sum(len(pictures.samples) for _, pictures in pairs), count(1)
@@ -61,6 +58,12 @@ def main(config: EvaluateConfig, on_picture: OnPicture = lambda done, total: Non
     return board
 
 
+def _ours(config: EvaluateConfig) -> Method:
+    if config.mattes:
+        return FinishedMattes(config.mattes)
+    return AppNetwork(config.network_file, config.area)
+
+
 def _peers(folder: Path) -> "list[Peer]":
     from export.peers import open_peers
 
@@ -74,9 +77,11 @@ def _passes(config: EvaluateConfig, peers: "list[Peer]") -> list[ForwardPass]:
     return forward_passes(requests | {(peer.name, peer.input_hw): peer.request for peer in peers})
 
 
-def evaluate(network: Path, samples: Iterable[Sample], *, is_clip: bool = False) -> Evaluation:
+def evaluate(
+    network: Path, samples: Iterable[Sample], *, is_clip: bool = False, area: int | None = None
+) -> Evaluation:
     """Run the network on every sample's picture and compare; a clip's frames come in order."""
-    with closing(AppNetwork(network)) as method:
+    with closing(AppNetwork(network, area)) as method:
         return judge(method, PictureSet("pictures", list(samples), is_clip))
 
 

@@ -13,6 +13,7 @@ from export.evaluate import evaluate
 from export.parity import compare
 from export.to_int8 import int8_from_onnx
 from export.to_onnx import onnx_from_keras, open_keras
+from stream.networks import RECORDED_AREA
 from train import TrainError
 from train.collection import COMPOSITE, validation
 from train.journal import CONFIG
@@ -36,7 +37,11 @@ def main(config: ExportConfig) -> Path:
         data = config.data or data_of(config.run)
         seen = frames(onnx_file, data, config.calibration_pictures, size_hw)
         int8_from_onnx(onnx_file, int8_file, seen)
-        scores = {"fp32": score(onnx_file, data), "int8": score(int8_file, data)}
+        scores = {
+            "fp32": score(onnx_file, data, RECORDED_AREA),
+            "int8": score(int8_file, data, RECORDED_AREA),
+            "int8, live": score(int8_file, data),
+        }
         check_loss(scores, config.int8_loss)
         write_card(card(config.run, scores, parity), card_file)
     except (TrainError, OSError) as error:
@@ -54,11 +59,11 @@ def network_of(run: Path) -> Path:
     return run / NETWORK
 
 
-def score(network: Path, data: Path) -> dict[str, dict]:
+def score(network: Path, data: Path, area: int | None = None) -> dict[str, dict]:
     """Score the network on every validation group of the data."""
     table = {}
     for group, samples in validation(data).items():
-        means = evaluate(network, samples, is_clip=group == COMPOSITE).means
+        means = evaluate(network, samples, is_clip=group == COMPOSITE, area=area).means
         table[group] = {"pictures": len(samples)} | {k: round(v, 4) for k, v in means.items()}
         log.info("%s: %s", group, table[group])
     return table

@@ -39,9 +39,9 @@ class Method(Protocol):
 class AppNetwork:
     """A network run as the app runs it: its reader, its engine, its letterbox, its edges."""
 
-    def __init__(self, network: Path) -> None:
+    def __init__(self, network: Path, area: int | None = None) -> None:
         self.name = network.stem
-        self._backend = open_backend(network)
+        self._backend = open_backend(network, area)
         self.forget()
 
     def forget(self) -> None:

@@ -19,6 +19,7 @@ from stream.config import ImageConfig, PersonConfig, VideoConfig
 from stream.foreground import Clean, as_it_came, clean
 from stream.interfaces import Background
 from stream.matte import MatteRefiner, along_edges, evenly
+from stream.networks import recorded_area
 from stream.overlap import ReadAhead, WriteBehind
 from stream.pipeline import StageClock, run
 from stream.report import Report
@@ -50,7 +51,7 @@ def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: Non
         opened = partial(_opened, stack)
         background = opened(open_background(config.background))
         source = opened(_open_source(config))
-        backend = opened(open_backend(config.network_file))
+        backend = opened(open_backend(config.network_file, recorded_area(config.network)))
         begun = partial(clock.count, "write")
         place = stack.enter_context(staged(config.output, config.force, is_folder, begun))
         sink = _open_sink(config, place, background, source)
@@ -135,7 +136,7 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
     done, losses = 0, list[str]()
     with ExitStack() as stack:
         background = _opened(stack, open_background(config.background))
-        backend = _opened(stack, open_backend(config.network_file))
+        backend = _opened(stack, open_backend(config.network_file, recorded_area(config.network)))
         segmenter, matte = Segmenter(backend), _refiner(config)
         cleaned = _cleaning(config, background)
         for source, target in pairs:

@@ -170,7 +170,7 @@ def test_shipping_writes_network_and_card(run, tmp_path):
     card = json.loads((shipped.parent / "person.json").read_text())
     assert card["trained"]["hours"] == 1.0
     assert card["trained"]["stretches"][0]["commit"] == "abc"
-    assert card["trained"]["command"] == "python run.py train --data DATA --steps 200"
+    assert card["trained"]["command"] == "python run.py train --data DATA --steps=200"
     assert card["data"]["coco/train2017"]["pictures"] == 2
     assert "CC BY" in card["data"]["coco/train2017"]["terms"]
     assert card["data"]["people/train/friends"]["terms"] == UNSTATED

@@ -23,7 +23,7 @@ _SHAPES_KEPT = 8  # a folder of pictures has few shapes; each compiled one takes
 class OpenVino:
     """Runs an ONNX network on the processor, compiled once for each shape of frames."""
 
-    def __init__(self, network: Path) -> None:
+    def __init__(self, network: Path, area: int | None = None) -> None:
         if not network.is_file():
             raise StreamError(f"cannot find the network {network}: is it a file of models/?")
         self._network = network
@@ -31,7 +31,7 @@ class OpenVino:
         try:
             self._model = self._core.read_model(network)
             _, h, w, _ = self._model.input("image").shape
-            self._own_hw = (h, w)
+            self._own_hw, self._area = (h, w), area or h * w
             names = [name for value in self._model.inputs for name in value.names]
             self._looks_back = "previous" in names
         except (RuntimeError, ValueError) as error:
@@ -47,7 +47,7 @@ class OpenVino:
         """The input size for frames shown at this size, compiled and ready."""
         h, w = input_hw = self._own_hw
         if h % STRIDE == w % STRIDE == 0:
-            input_hw = input_hw_for(display_hw, h * w)
+            input_hw = input_hw_for(display_hw, self._area)
         if input_hw not in self._requests:
             if len(self._requests) == _SHAPES_KEPT:
                 self._requests.clear()
