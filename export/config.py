@@ -30,7 +30,7 @@ class ExportConfig:
     height: int = 160
     """Rows of the network's input, a multiple of 32."""
 
-    width: int = 288
+    width: int = 256
     """Columns of the network's input, a multiple of 32; the app picks a shape of this area."""
 
     tolerance: float = 1e-4
