@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from export import ExportError
-from export.to_onnx import number_by_place
+from export.to_onnx import beside, number_by_place
 
 # Everything but the last sigmoid, whose 8 bits would be too coarse where the matte is soft. Clip,
 # Mul and Resize are among them because a tensor that goes back to floats between two 8-bit layers
@@ -32,8 +31,7 @@ def int8_from_onnx(network: Path, target: Path, frames: Iterable[Inputs]) -> Non
     Weights are 8-bit per channel, signed; what flows between layers is 8-bit per tensor, its range
     the largest that `frames` make. Raises ExportError.
     """
-    part = target.with_name(f".{target.name}.part.onnx")
-    try:
+    with beside(target) as part:
         with tempfile.TemporaryDirectory() as folder:
             ready = Path(folder) / "ready.onnx"
             quant_pre_process(network, ready, skip_symbolic_shape=True)
@@ -52,11 +50,6 @@ def int8_from_onnx(network: Path, target: Path, frames: Iterable[Inputs]) -> Non
         quantize_once(proto.graph)
         number_by_place(proto.graph)
         onnx.save(proto, part)
-        part.replace(target)
-    except OSError as error:
-        raise ExportError(f"cannot write {target}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
     log.info("%s: %d bytes", target, target.stat().st_size)
 
 

@@ -1,6 +1,8 @@
 """Keras → ONNX, fp32: static shape, the contract's names, and ready to be reshaped."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -26,20 +28,27 @@ def onnx_from_keras(network: Path, target: Path, size_hw: tuple[int, int]) -> No
         name: keras.InputSpec(shape=(1, *size_hw, channels), dtype="float32", name=name)
         for name, channels in (("image", 3), ("previous", 1))
     }
-    part = target.with_name(f".{target.name}.part.onnx")
-    try:
+    with beside(target) as part:
         model.export(
             part, format="onnx", verbose=False, opset_version=OPSET, input_signature=[signature]
         )
         proto = onnx.load(part)
         polish(proto)
         onnx.save(proto, part)
+    log.info("%s: %d nodes, %d bytes", target, len(proto.graph.node), target.stat().st_size)
+
+
+@contextmanager
+def beside(target: Path) -> Iterator[Path]:
+    """A place to write an ONNX file at; it takes its name when whole. Raises ExportError."""
+    part = target.with_name(f".{target.name}.part.onnx")
+    try:
+        yield part
         part.replace(target)
     except OSError as error:
         raise ExportError(f"cannot write {target}: {error}") from error
     finally:
         part.unlink(missing_ok=True)
-    log.info("%s: %d nodes, %d bytes", target, len(proto.graph.node), target.stat().st_size)
 
 
 def open_keras(network: Path) -> keras.Model:
