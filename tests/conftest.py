@@ -90,6 +90,24 @@ def engine(bright_network: Path) -> Iterator[Backend]:
 
 
 @pytest.fixture(scope="session")
+def tiny_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny .keras network with weights that make its alphas differ from pixel to pixel."""
+    keras = pytest.importorskip("keras", reason="requirements-train.txt is not installed")
+    from train.unet import build_unet
+
+    keras.utils.set_random_seed(3)
+    model = build_unet(0.25, 0.3)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            rng = np.random.default_rng(len(layer.name))
+            shape = layer.gamma.shape
+            layer.set_weights([rng.uniform(0.5, 2, shape) for _ in range(4)])
+    path = tmp_path_factory.mktemp("network") / "tiny.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def stop_after_five() -> str:
     """Code for a child process: `run.py video` says so when five frames are done, and waits."""
     return """

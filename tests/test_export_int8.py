@@ -8,7 +8,6 @@ import pytest
 pytest.importorskip("tensorflow", reason="requirements-train.txt is not installed")
 pytest.importorskip("onnxruntime", reason="requirements-train.txt is not installed")
 
-import keras
 import onnx
 
 from export import ExportError
@@ -16,7 +15,6 @@ from export.parity import probe
 from export.to_int8 import int8_from_onnx
 from export.to_onnx import onnx_from_keras
 from stream.backends import open_backend
-from train.unet import build_unet
 
 # Keras's converter looks for a name that NumPy no longer has.
 pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
@@ -29,17 +27,10 @@ def inputs(size_hw: tuple[int, int] = SIZE_HW) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def fp32(tmp_path_factory) -> Path:
-    keras.utils.set_random_seed(3)
-    model = build_unet(0.25, 0.3)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            rng = np.random.default_rng(len(layer.name))
-            layer.set_weights([rng.uniform(0.5, 2, layer.gamma.shape) for _ in range(4)])
-    folder = tmp_path_factory.mktemp("network")
-    model.save(folder / "tiny.keras")
-    onnx_from_keras(folder / "tiny.keras", folder / "tiny.onnx", SIZE_HW)
-    return folder / "tiny.onnx"
+def fp32(tiny_network, tmp_path_factory) -> Path:
+    target = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
+    onnx_from_keras(tiny_network, target, SIZE_HW)
+    return target
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ from export.config import ExportConfig
 from export.parity import compare, probe
 from export.to_onnx import OPSET, number_by_place, onnx_from_keras, open_keras
 from stream.backends import open_backend
-from train.unet import build_unet
 
 # Keras's converter looks for a name that NumPy no longer has.
 pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
@@ -28,23 +27,13 @@ SIZE_HW = (64, 64)
 
 
 @pytest.fixture(scope="module")
-def network(tmp_path_factory) -> Path:
-    """A tiny network with weights that make its alphas differ from pixel to pixel."""
-    keras.utils.set_random_seed(3)
-    model = build_unet(0.25, 0.3)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            rng = np.random.default_rng(len(layer.name))
-            shape = layer.gamma.shape
-            layer.set_weights([rng.uniform(0.5, 2, shape) for _ in range(4)])
-    path = tmp_path_factory.mktemp("network") / "tiny.keras"
-    model.save(path)
-    return path
+def network(tiny_network) -> Path:
+    return tiny_network
 
 
 @pytest.fixture(scope="module")
-def exported(network) -> Path:
-    target = network.with_suffix(".onnx")
+def exported(network, tmp_path_factory) -> Path:
+    target = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
     onnx_from_keras(network, target, SIZE_HW)
     return target
 
