@@ -18,6 +18,7 @@ from train import TrainError
 from train.collection import COMPOSITE, validation
 from train.journal import CONFIG
 from train.main import NETWORK
+from train.sample import Sample
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +38,11 @@ def main(config: ExportConfig) -> Path:
         data = config.data or data_of(config.run)
         seen = frames(onnx_file, data, config.calibration_pictures, size_hw)
         int8_from_onnx(onnx_file, int8_file, seen)
+        groups = validation(data)
         scores = {
-            "fp32": score(onnx_file, data, RECORDED_AREA),
-            "int8": score(int8_file, data, RECORDED_AREA),
-            "int8, live": score(int8_file, data),
+            "fp32": score(onnx_file, groups, RECORDED_AREA),
+            "int8": score(int8_file, groups, RECORDED_AREA),
+            "int8, live": score(int8_file, groups),
         }
         check_loss(scores, config.int8_loss)
         write_card(card(config.run, scores, parity), card_file)
@@ -59,10 +61,12 @@ def network_of(run: Path) -> Path:
     return run / NETWORK
 
 
-def score(network: Path, data: Path, area: int | None = None) -> dict[str, dict]:
-    """Score the network on every validation group of the data."""
+def score(
+    network: Path, groups: dict[str, list[Sample]], area: int | None = None
+) -> dict[str, dict]:
+    """Score the network on every validation group."""
     table = {}
-    for group, samples in validation(data).items():
+    for group, samples in groups.items():
         means = evaluate(network, samples, is_clip=group == COMPOSITE, area=area).means
         table[group] = {"pictures": len(samples)} | {k: round(v, 4) for k, v in means.items()}
         log.info("%s: %s", group, table[group])
