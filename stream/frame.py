@@ -126,6 +126,7 @@ class Frame:
     captured_ns: int  # time.monotonic_ns() when the source received it
     pixel_aspect: Fraction = Fraction(1)  # width / height of one pixel
     duration: int = 0  # ticks that it is shown for; 0: not known
+    stand_in: str | None = None  # no picture: what to tell instead ("": nothing); None: a picture
 
     @property
     def size_hw(self) -> tuple[int, int]:

@@ -57,6 +57,10 @@ class Background(Protocol):
         """The composite of a frame and its own matte of the same size."""
         ...
 
+    def alone(self, frame: Frame) -> Frame:
+        """What is shown where no matte can be trusted: nothing of the frame but its format."""
+        ...
+
     def close(self) -> None:
         """Free what it holds; safe to call twice."""
         ...
