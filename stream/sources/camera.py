@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -19,7 +18,7 @@ from stream.frame import LIVE_COLOR, Frame
 from stream.holders import holders
 from stream.reasons import reason
 from stream.sources.camera_pictures import BrokenPicture, Pictures, Planes, Raw
-from stream.sources.cameras import ALLOW, CameraDevice
+from stream.sources.cameras import ALLOW, CameraDevice, forbidden
 from stream.sources.modes import READABLE, USUAL_FPS, USUAL_HW, ranked, said
 from stream.v4l2 import Mode, device_at, format_of, is_busy
 
@@ -222,11 +221,11 @@ def _why_closed(device: CameraDevice) -> str:
     """Why a camera does not open, and what to do."""
     if sys.platform != "linux":
         return "close other programs that use it, and allow this one to"
-    if not Path(device.path).exists():
-        return "it was unplugged; plug it in again"
-    if not os.access(device.path, os.R_OK | os.W_OK):
+    if device.path in forbidden():
         return f"you may not use {device.path}: {ALLOW}"
-    if device_at(device.path) is not None and is_busy(device.path):
+    if device_at(device.path) is None:
+        return "it was unplugged; plug it in again"
+    if is_busy(device.path):
         by = ", ".join(holders(device.path))
         return f"{device.path} is used by {by or 'a program of another user'}: close it there"
     return "unplug it and plug it in again"
