@@ -98,8 +98,10 @@ def device_at(path: str) -> Device | None:
         os.close(fd)
     driver, name, bus, _, of_all, of_this = struct.unpack_from("16s32s32sIII", raw)
     offers = of_this if of_all & _DEVICE_CAPS else of_all
-    words = (field.split(b"\0")[0].decode("utf-8", "replace") for field in (driver, name, bus))
-    return Device(path, *words, bool(offers & _CAPTURE), bool(offers & _OUTPUT))
+    driver, name, bus = (
+        field.split(b"\0")[0].decode("utf-8", "replace") for field in (driver, name, bus)
+    )
+    return Device(path, driver, name, bus, bool(offers & _CAPTURE), bool(offers & _OUTPUT))
 
 
 def format_of(path: str, *, as_output: bool = False) -> Format:
