@@ -66,8 +66,6 @@ class ColorTags:
 
 
 SRGB = ColorTags(Matrix.RGB, True, Primaries.BT709, Transfer.SRGB)
-# What programs take a virtual camera's pictures for.
-LIVE_COLOR = ColorTags(Matrix.SMPTE170M, False, Primaries.BT709, Transfer.BT709)
 
 
 @dataclass(frozen=True, slots=True)

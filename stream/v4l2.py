@@ -8,13 +8,16 @@ linux/videodev2.h.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import struct
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+
+if sys.platform != "win32":  # nothing here is called there, but its values are used
+    import fcntl
 
 LOOPBACK_DRIVER = "v4l2 loopback"
 
@@ -98,9 +101,11 @@ def device_at(path: str) -> Device | None:
         return None
     finally:
         os.close(fd)
-    *fields, _, of_all, of_this = struct.unpack_from("16s32s32sIII", raw)
+    driver, name, bus, _, of_all, of_this = struct.unpack_from("16s32s32sIII", raw)
     offers = of_this if of_all & _DEVICE_CAPS else of_all
-    driver, name, bus = (field.split(b"\0")[0].decode("utf-8", "replace") for field in fields)
+    driver, name, bus = (
+        field.split(b"\0")[0].decode("utf-8", "replace") for field in (driver, name, bus)
+    )
     return Device(path, driver, name, bus, bool(offers & _CAPTURE), bool(offers & _OUTPUT))
 
 

@@ -8,23 +8,24 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import cv2
 
 from stream import StreamError
-from stream.frame import LIVE_COLOR, Frame
+from stream.frame import Frame
 from stream.holders import holders
 from stream.reasons import reason
-from stream.sources.camera_pictures import BrokenPicture, Pictures, Planes, Raw
+from stream.sources.camera_pictures import BrokenPicture, Pictures, Raw
 from stream.sources.cameras import ALLOW, CameraDevice, forbidden
+from stream.sources.live import gray_frame
 from stream.sources.modes import READABLE, USUAL_FPS, USUAL_HW, ranked, said
 from stream.v4l2 import Mode, device_at, format_of, is_busy
 
 log = logging.getLogger(__name__)
-
-TICK = Fraction(1, 1_000_000)
 
 _MODES_TRIED = 3
 _FIRST_TRIES = 3  # how often the first picture is waited for, a second each
@@ -51,13 +52,11 @@ class Camera:
         self.broken = 0
         self._device = device
         self._lock = threading.Lock()  # OpenCV's captures may not be released while they read
-        self._began_ns = time.monotonic_ns()
         self._capture: Any = None
         self._first: Frame | None = None
         mode = self._open(_wanted(device, size_hw, fps))
-        h, w = (side // 2 * 2 for side in mode.size_hw)
-        self.size_hw, self.rate = (h, w), mode.fps
-        self.granted = said(Mode(mode.fourcc, (h, w), mode.fps))
+        self.size_hw, self.rate = self._like.size_hw, mode.fps
+        self.granted = said(mode)
         self.notes = _notes(mode, size_hw, fps)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -96,6 +95,8 @@ class Camera:
             try:
                 granted, full_range = _granted(self._device, self._capture)
                 self._pictures = Pictures(granted.fourcc, granted.size_hw, full_range)
+                h, w = granted.size_hw
+                self._like = gray_frame((h // 2 * 2, w // 2 * 2))
                 self._first = self._first_frame()
                 return granted
             except (OSError, BrokenPicture, SourceLost) as error:
@@ -110,15 +111,10 @@ class Camera:
         )
 
     def _first_frame(self) -> Frame:
-        for tries_left in reversed(range(_FIRST_TRIES)):
-            try:
-                raw = self._read()
-                assert raw is not None
-                return self._frame(raw)
-            except (SourceLost, BrokenPicture):
-                if not tries_left:
-                    raise
-        raise AssertionError("unreachable")
+        for _ in range(_FIRST_TRIES - 1):
+            with suppress(SourceLost, BrokenPicture):
+                return self._frame(self._read())
+        return self._frame(self._read())
 
     def _read(self) -> Raw | None:
         """What OpenCV gives next; None after close()."""
@@ -133,11 +129,15 @@ class Camera:
             )
         return raw
 
-    def _frame(self, raw: Raw) -> Frame:
+    def _frame(self, raw: Raw | None) -> Frame:
+        assert raw is not None, "closed while it was opened"
         captured_ns = time.monotonic_ns()
-        planes: Planes = self._pictures.planes(raw)
-        pts = (captured_ns - self._began_ns) // 1000
-        return Frame(planes, "yuv420p", LIVE_COLOR, pts, TICK, captured_ns)
+        return replace(
+            self._like,
+            planes=self._pictures.planes(raw),
+            pts=(captured_ns - self._like.captured_ns) // 1000,
+            captured_ns=captured_ns,
+        )
 
 
 def _wanted(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
-
 from stream.convert import square_hw
-from stream.frame import LIVE_COLOR, Frame, layout_of
-from stream.sources.camera import TICK, SourceLost
+from stream.frame import Frame
+from stream.sources.camera import SourceLost
+from stream.sources.live import gray_frame
 from stream.sources.video_file import VideoFile
 from stream.video_loop import fitted
 
@@ -37,8 +37,7 @@ class Rehearsal:
         self.size_hw = (h, w)
         self.rate = min(self._clip.rate, fps or self._clip.rate)
         self.granted = f"{w}×{h} at {float(self.rate):.4g} fps"
-        self._like = _gray(self.size_hw)
-        self._began_ns = time.monotonic_ns()
+        self._like = gray_frame(self.size_hw)
         self._closed = threading.Event()
         self._is_playing = False
 
@@ -91,13 +90,9 @@ class Rehearsal:
 
     def _frame(self, shown: Frame) -> Frame:
         captured_ns = time.monotonic_ns()
-        pts = (captured_ns - self._began_ns) // 1000
-        planes = fitted(shown, self._like)
-        return Frame(planes, "yuv420p", LIVE_COLOR, pts, TICK, captured_ns)
-
-
-def _gray(size_hw: tuple[int, int]) -> Frame:
-    layout = layout_of("yuv420p")
-    assert layout is not None
-    planes = tuple(np.full(hw, 128, np.uint8) for hw in layout.plane_hws(size_hw))
-    return Frame(planes, "yuv420p", LIVE_COLOR, 0, TICK, 0)
+        return replace(
+            self._like,
+            planes=fitted(shown, self._like),
+            pts=(captured_ns - self._like.captured_ns) // 1000,
+            captured_ns=captured_ns,
+        )
