@@ -202,6 +202,7 @@ def test_ten_broken_pictures_in_a_row_are_a_loss(driver: type[Driver]) -> None:
     [
         ({"busy": True, "holders": ["zoom (123)"]}, r"used by zoom \(123\): close it there"),
         ({"busy": True, "holders": []}, "used by a program of another user"),
+        ({"busy": True, "loopback": True}, "another program reads /dev/video0: close it there"),
         ({"forbidden": ["/dev/video0"]}, "you may not use /dev/video0: sudo usermod"),
         ({"away": True}, "it was unplugged"),
         ({}, "unplug it and plug it in again"),
@@ -216,7 +217,7 @@ def test_a_camera_that_does_not_open_says_why(
     monkeypatch.setattr(camera_file, "is_busy", lambda path: "busy" in state)
     monkeypatch.setattr(camera_file, "holders", lambda path: state["holders"])
     with pytest.raises(StreamError, match=rf"cannot open camera 0 \(HD Webcam\): .*{said}"):
-        Camera(DEVICE, None, None)
+        Camera(replace(DEVICE, is_loopback="loopback" in state), None, None)
 
 
 def test_closing_waits_for_a_read_that_is_under_way(

@@ -134,7 +134,7 @@ def test_a_cut_jpeg_is_broken_and_the_next_whole_one_is_not() -> None:
     noise = RNG.integers(0, 256, (32, 48), np.uint8)  # so that most bytes are picture, not head
     whole = cv2.imencode(".jpg", noise)[1].reshape(1, -1)
     before = pictures.planes(whole)[0].copy()
-    for share in (0.99, 0.8, 0.1):
+    for share in (0.9, 0.6, 0.1):
         with pytest.raises(BrokenPicture):
             pictures.planes(whole[:, : int(whole.size * share)])
     for padded in (np.pad(whole, ((0, 0), (0, 500))), whole[:, :-2]):  # as some cameras end it

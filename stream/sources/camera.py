@@ -225,7 +225,12 @@ def _why_closed(device: CameraDevice) -> str:
         return f"you may not use {device.path}: {ALLOW}"
     if device_at(device.path) is None:
         return "it was unplugged; plug it in again"
-    if is_busy(device.path):
-        by = ", ".join(holders(device.path))
-        return f"{device.path} is used by {by or 'a program of another user'}: close it there"
-    return "unplug it and plug it in again"
+    try:
+        if not is_busy(device.path):
+            return "unplug it and plug it in again"
+    except OSError as error:
+        return f"{reason(error)}; unplug it and plug it in again"
+    if device.is_loopback:  # who feeds it has it open, too
+        return f"another program reads {device.path}: close it there"
+    by = ", ".join(holders(device.path)) or "a program of another user"
+    return f"{device.path} is used by {by}: close it there"

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from stream.av_frames import format_of, planes_in
 from stream.frame import Plane, layout_of
+from stream.reasons import reason
 
 Planes = tuple[Plane, ...]
 Raw = NDArray[np.uint8]
@@ -58,7 +59,7 @@ class Pictures:
         try:
             pictures: list[Any] = self._decoder.decode(av.Packet(raw.tobytes()))
         except av.FFmpegError as error:
-            raise BrokenPicture(str(error)) from error
+            raise BrokenPicture(reason(error)) from error
         if not pictures or (pictures[0].height, pictures[0].width) != self._size_hw:
             raise BrokenPicture("no picture, or one of another size")
         layout = layout_of(format_of(pictures[0]))
