@@ -208,7 +208,9 @@ def _notes(mode: Mode, size_hw: tuple[int, int] | None, fps: Fraction | None) ->
     notes = []
     if mode.size_hw != wanted_hw:
         (wanted_h, wanted_w), (h, w) = wanted_hw, mode.size_hw
-        notes.append(f"the camera gives {w}×{h}, not {wanted_w}×{wanted_h} at this rate")
+        notes.append(
+            f"the camera gives {w}×{h}: it has no {wanted_w}×{wanted_h} at {float(wanted_fps):.4g} fps"
+        )
     if mode.fps < wanted_fps:
         notes.append(
             f"the camera gives {float(mode.fps):.4g} fps, not {float(wanted_fps):.4g}: a smaller "
