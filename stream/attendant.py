@@ -1,4 +1,4 @@
-"""Attendant: the thread beside the line, which reads keys, sees readers come and go, and reports."""
+"""Attendant: the thread beside the line, for keys, for readers that come and go, for reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import select
 import sys
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from stream.control import LiveControl
 
@@ -28,7 +28,7 @@ class Keys(Protocol):
 
 
 class Readers(Protocol):
-    """Who reads what is written."""
+    """Who reads what is written; closed by the attendant."""
 
     def fileno(self) -> int:
         """For select: it has exceptional data when somebody came or left."""
@@ -36,6 +36,10 @@ class Readers(Protocol):
 
     def watching(self) -> bool | None:
         """Whether anybody reads; None: nothing has changed."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening."""
         ...
 
 
@@ -63,6 +67,8 @@ class Attendant:
             self._thread.join()
             os.close(self._wake)
             os.close(self._waker)
+            if self._readers is not None:
+                self._readers.close()
 
     def _attend(self) -> None:
         while not self._closing.is_set():
@@ -77,6 +83,6 @@ class Attendant:
         if sys.platform == "win32":  # select knows sockets alone there
             self._closing.wait(_POLL_S)
             return
-        typed = [] if self._keys is None else [self._keys]
-        came = [] if self._readers is None else [self._readers]
+        typed: list[Any] = [] if self._keys is None else [self._keys]
+        came: list[Any] = [] if self._readers is None else [self._readers]
         select.select([self._wake, *typed], [], came, _TICK_S)

@@ -45,6 +45,7 @@ class Recorder:
         """Raises StreamError where the file cannot be written, or exists and `force` is not set."""
         codec = codec_for(path, None, with_alpha=False)
         check_place(path, force, is_folder=False)
+        self.name = str(path)
         self.notes = [f"{path}: picture only, no sound"]
         self.dropped = 0
         self._path, self._place = path, beside(path, "partial")
