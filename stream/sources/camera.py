@@ -208,11 +208,8 @@ def _notes(mode: Mode, size_hw: tuple[int, int] | None, fps: Fraction | None) ->
     wanted_hw, wanted_fps = size_hw or USUAL_HW, fps or USUAL_FPS
     notes = []
     if mode.size_hw != wanted_hw:
-        (wanted_h, wanted_w), (h, w) = wanted_hw, mode.size_hw
-        notes.append(
-            f"the camera gives {w}×{h}: it has no {wanted_w}×{wanted_h} at "
-            f"{float(wanted_fps):.4g} fps"
-        )
+        wanted = "{1}×{0}".format(*wanted_hw)
+        notes.append(f"the camera has no {wanted} at {float(wanted_fps):.4g} fps")
     if mode.fps < wanted_fps:
         notes.append(
             f"the camera gives {float(mode.fps):.4g} fps, not {float(wanted_fps):.4g}: a smaller "

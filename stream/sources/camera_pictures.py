@@ -14,9 +14,10 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from stream.av_frames import format_of, planes_in, tags_of
+from stream.av_frames import format_of, planes_in
 from stream.frame import Plane, layout_of
 
 Planes = tuple[Plane, ...]
@@ -51,7 +52,7 @@ class Pictures:
         planes = planes_in(picture)
         if len(planes) == 1:
             planes = (*planes, *[np.full_like(planes[0][::2, ::2], 128)] * 2)
-        return _live(planes, tags_of(picture).full_range)
+        return _live(planes, picture.color_range != ColorRange.MPEG)  # JPEG's own is full
 
     def _decoded(self, raw: Raw) -> av.VideoFrame:
         try:
