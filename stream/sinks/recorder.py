@@ -42,6 +42,8 @@ class Recorder:
 
     def __init__(self, path: Path, like: Frame, *, rate: Fraction, force: bool = False) -> None:
         """Raises StreamError where the file cannot be written, or exists and `force` is not set."""
+        if path.suffix.lower() not in _SAFE:
+            raise StreamError(f"cannot record to {path}: end the name with {', '.join(_SAFE)}")
         codec = codec_for(path, None, with_alpha=False)
         check_place(path, force, is_folder=False)
         self.notes = [f"{path}: picture only, no sound"]
