@@ -46,6 +46,7 @@ class Recorder:
             raise StreamError(f"cannot record to {path}: end the name with {', '.join(_SAFE)}")
         codec = codec_for(path, None, with_alpha=False)
         check_place(path, force, is_folder=False)
+        self.name = str(path)
         self.notes = [f"{path}: picture only, no sound"]
         self.dropped = 0
         self._path, self._place = path, beside(path, "partial")
