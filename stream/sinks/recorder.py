@@ -59,7 +59,6 @@ class Recorder:
             container_options=_SAFE[path.suffix.lower()] | {"flush_packets": "1"},
         )
         self._error: BaseException | None = None
-        self._told = False
         self._first_pts: int | None = None
         self._last_pts = -1
         self._queue: queue.Queue[Frame | None] = queue.Queue(max(2, round(rate * _QUEUE_S)))
@@ -75,7 +74,6 @@ class Recorder:
     def write(self, frame: Frame) -> None:
         """Queue one frame, or drop it. Raises StreamError once the recording has failed."""
         if self._error is not None:
-            self._told = True
             raise self._error
         try:
             self._queue.put_nowait(frame)
@@ -85,7 +83,7 @@ class Recorder:
     def close(self) -> None:
         """Write what is queued and give the file its name; safe to call twice.
 
-        A failure that write() has not told is among `notes` then.
+        A failure of the recording is among `notes` then.
         """
         if not self._open:
             return
@@ -96,11 +94,10 @@ class Recorder:
             self._settle()
         if self.dropped:
             self.notes.append(f"{self._path}: {self.dropped} frames left out, no time to encode")
-        if self._error is None or self._told:
-            return
-        if not isinstance(self._error, StreamError):
+        if isinstance(self._error, StreamError):
+            self.notes.append(str(self._error))
+        elif self._error is not None:  # a bug
             raise self._error
-        self.notes.append(str(self._error))
 
     def _settle(self) -> None:
         """Give the whole file its name; without a frame there is none."""
