@@ -206,7 +206,7 @@ def test_an_hdr_clips_white_is_white_behind_an_sdr_frame(make_frame, loop) -> No
 
 def test_a_clip_on_a_phones_side_stands_upright(make_clip, make_frame) -> None:
     background = VideoLoop(str(make_clip("phone.mp4", rotation=90)))
-    assert background._clip.first.size_hw == (64, 48)
+    assert background._shown.size_hw == (64, 48)
     background.close()
 
 
