@@ -1,0 +1,93 @@
+"""run.py under watch: `-m rig.watched LOG live …` notes every frame written, and checks it.
+
+For each frame a line of JSON in LOG: when it was written, how old it was, the checksum of its
+planes, its text if it is a stand-in, and how many of its values show the room. --background must
+be a color.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+import run
+import stream.main
+from rig.room import Planes, like_the_room, outside_matte
+from stream.backgrounds import open_background
+from stream.frame import Alpha, Frame
+
+
+class Watch:
+    """Sits in the line in place of the refiner and of the sink, and passes all on to them."""
+
+    def __init__(self, matte: Any, sink: Any, color: str, log: TextIO) -> None:
+        self._matte, self._sink, self._log = matte, sink, log
+        self._color = open_background(color)
+        self._own: tuple[int, Alpha] | None = None  # the last matte and the time of its frame
+
+    def refine(self, alpha: Alpha, frame: Frame) -> Alpha:
+        """The refiner's matte, kept for when its frame is written."""
+        refined = self._matte.refine(alpha, frame)
+        self._own = (frame.pts, refined.copy())
+        return refined
+
+    def write(self, frame: Frame) -> None:
+        """Note it and write it."""
+        own = self._own[1] if self._own and self._own[0] == frame.pts else None
+        alone = self._color.alone(frame).planes
+        shown = {
+            "at_s": time.monotonic(),
+            "age_s": (time.monotonic_ns() - frame.captured_ns) / 1e9,
+            "crc": checksum(frame.planes),
+            "stand_in": frame.stand_in,
+            "person": 0.0 if own is None else float(own.mean()),
+            # Without a matte nothing but a gray card may lie on the background.
+            "room": like_the_room(frame.planes)
+            if own is None
+            else outside_matte(frame.planes, alone, own),
+        }
+        self._log.write(json.dumps(shown) + "\n")
+        self._sink.write(frame)
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else a sink has."""
+        return getattr(self._sink, name)
+
+
+def checksum(planes: Planes) -> int:
+    """Of all planes, one after the other."""
+    crc = 0
+    for plane in planes:
+        crc = zlib.crc32(np.ascontiguousarray(plane), crc)
+    return crc
+
+
+def watching(run_line: Callable[..., int], color: str, log: TextIO) -> Callable[..., int]:
+    """The straight line with a watch in it."""
+
+    def run_watched(
+        source: Any, segmenter: Any, matte: Any, clean: Any, background: Any, sink: Any, *rest: Any
+    ) -> int:
+        watch = Watch(matte, sink, color, log)
+        return run_line(source, segmenter, watch, clean, background, watch, *rest)
+
+    return run_watched
+
+
+def main(path: str, *argv: str) -> int:
+    """Run the program with the watch set."""
+    color = argv[argv.index("--background") + 1]
+    with Path(path).open("w", buffering=1) as log:
+        stream.main.run = watching(stream.main.run, color, log)
+        return run.main(list(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
