@@ -1,0 +1,114 @@
+"""The stage of a scenario: starts webcams, the program and its readers, and what was written."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rig.devices import GREEN, VIRTUAL, WEBCAM, Player, Program, Reader, Seen, gaps, wait_until
+
+WORDS = ("--output", VIRTUAL, "--background", GREEN)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the watch noted of a frame: see watched.py."""
+
+    at_s: float
+    age_s: float
+    crc: int
+    stand_in: str | None
+    person: float
+    room: int
+
+
+class Stage:
+    """Starts what a scenario needs and ends all of it."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._log = Path()
+        self._logs = 0
+        self._read_to = 0
+        self._written: list[Written] = []
+
+    def play(self, clip: str = "room.avi", device: str = WEBCAM) -> Player:
+        """A webcam that sees the clip."""
+        player = Player(clip, device)
+        self._stack.callback(player.stop)
+        return player
+
+    def live(
+        self, *words: str, camera: str = WEBCAM, network: str = "small", shell: str = ""
+    ) -> Program:
+        """The program under watch, with the room replaced by green."""
+        self._show_no_room()  # so far
+        self._logs, self._read_to, self._written = self._logs + 1, 0, []
+        self._log = Path(f"/tmp/written-{self._logs}.jsonl")
+        words = ("--camera", camera, "--network", network, *WORDS, *words)
+        program = Program(*words, watched=self._log, shell=shell)
+        self._stack.callback(program.kill)
+        return program
+
+    def read(self, take: Callable[[Seen], None] | None = None) -> Reader:
+        """A program that reads the virtual camera."""
+        reader = Reader(take)
+        self._stack.callback(reader.stop)
+        return reader
+
+    def written(self, since_s: float = 0.0) -> list[Written]:
+        """All that the watch noted since, of the program that was started last."""
+        if self._log.is_file():
+            with self._log.open() as log:
+                log.seek(self._read_to)
+                for line in iter(log.readline, ""):
+                    if not line.endswith("\n"):  # half written
+                        break
+                    self._read_to += len(line)
+                    self._written.append(Written(**json.loads(line)))
+        first = bisect(self._written, since_s, key=lambda each: each.at_s)
+        return self._written[first:]
+
+    def wait_for(
+        self, wanted: Callable[[Written], bool], seconds: float, what: str, since_s: float = 0.0
+    ) -> float:
+        """Wait for a frame of a kind; when it was written."""
+        found: list[Written] = []
+
+        def came() -> bool:
+            found[:] = [each for each in self.written(since_s) if wanted(each)][:1]
+            return bool(found)
+
+        wait_until(came, seconds, what)
+        return found[0].at_s
+
+    def wait_for_person(self, seconds: float = 30, since_s: float = 0.0) -> float:
+        """Wait for a frame with a person in it; when it was written."""
+        return self.wait_for(lambda each: each.person > 0.02, seconds, "a person", since_s)
+
+    def check(self, since_s: float | None = None, gap_s: float = 0.1) -> dict[str, Any]:
+        """No room was shown and, since the first picture or then, no gap was longer; figures."""
+        room = self._show_no_room()
+        shown = [each.at_s for each in self._written if each.stand_in is None]
+        written = self.written(shown[0] if since_s is None else since_s)
+        ages = sorted(each.age_s for each in written if each.stand_in is None)
+        longest_s = max(gaps([each.at_s for each in written]), default=0.0)
+        figures = {
+            "frames": len(self._written),
+            "stand_ins": len(self._written) - len(shown),
+            "room_values": room,
+            "longest_gap_ms": round(1000 * longest_s),
+            "age_p50_ms": round(1000 * ages[len(ages) // 2]) if ages else None,
+        }
+        assert longest_s <= gap_s, figures
+        return figures
+
+    def _show_no_room(self) -> int:
+        shows = [(number, each.room) for number, each in enumerate(self.written()) if each.room]
+        assert not shows, f"frames that show the room, and how much of it: {shows[:20]}"
+        return len(shows)
