@@ -52,7 +52,9 @@ class AppNetwork:
         """The alpha (H, W) of a picture, refined along its edges."""
         frame = read_picture(picture, self._frames).frame
         self._frames += 1
-        return self._refiner.refine(self._segmenter.segment(frame), frame)
+        alpha = self._segmenter.segment(frame)
+        assert alpha is not None, "a picture is no stand-in"
+        return self._refiner.refine(alpha, frame)
 
     def close(self) -> None:
         """Free the engine; safe to call twice."""

@@ -20,6 +20,7 @@ from stream.sources.pictures import is_still, load_rgb
 
 _DEFAULT_BLUR_PX = 18.0
 _MOST_BLUR_PX = 200.0
+_HIDING = 4  # how much stronger the room is blurred where nothing better can be shown
 _WORK_SIGMA = 4.0  # the blur runs on planes shrunk so far that its sigma is about this
 
 
@@ -74,6 +75,12 @@ def _open_file(spec: str) -> Background:
     return picture(Path(spec)) if is_still(spec) else VideoLoop(spec)
 
 
+def gray_planes(frame: Frame) -> tuple[Plane, ...]:
+    """Neutral gray in the frame's format: half of every range."""
+    half = 1 << (frame.layout.depth - 1)
+    return tuple(np.full(plane.shape, half, plane.dtype) for plane in frame.planes)
+
+
 class Plain:
     """The frame as it came: to look at everything but the matting."""
 
@@ -81,6 +88,10 @@ class Plain:
 
     def compose(self, frame: Frame, alpha: Alpha) -> Frame:
         """The frame itself."""
+        return frame
+
+    def alone(self, frame: Frame) -> Frame:
+        """The frame itself: nothing is to be hidden."""
         return frame
 
     def close(self) -> None:
@@ -96,6 +107,10 @@ class Matte:
         """An 8-bit gray frame."""
         gray = cv2.convertScaleAbs(alpha, alpha=255)
         return frame.with_planes((gray,), "gray", SRGB)
+
+    def alone(self, frame: Frame) -> Frame:
+        """Nobody: black."""
+        return self.compose(frame, np.zeros(frame.size_hw, np.float32))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -113,6 +128,12 @@ class Transparent:
         format = frame.format.replace("yuv", "yuva").replace("gbr", "gbra")
         return frame.with_planes((*frame.planes, plane), format)
 
+    def alone(self, frame: Frame) -> Frame:
+        """Nothing: gray that is nowhere opaque."""
+        return self.compose(
+            frame.with_planes(gray_planes(frame)), np.zeros(frame.size_hw, np.float32)
+        )
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -129,13 +150,20 @@ class Still:
 
     def compose(self, frame: Frame, alpha: Alpha) -> Frame:
         """The person over the still picture."""
-        made_for = (frame.size_hw, frame.format, frame.color, frame.pixel_aspect)
-        if self._made_for != made_for:
-            self._planes, self._made_for = planes_of(self._paint(frame), frame), made_for
-        return composite(frame, self._planes, alpha)
+        return composite(frame, self._painted_for(frame), alpha)
+
+    def alone(self, frame: Frame) -> Frame:
+        """The still picture."""
+        return frame.with_planes(self._painted_for(frame))
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _painted_for(self, frame: Frame) -> tuple[Plane, ...]:
+        made_for = (frame.size_hw, frame.format, frame.color, frame.pixel_aspect)
+        if self._made_for != made_for:
+            self._planes, self._made_for = planes_of(self._paint(frame), frame), made_for
+        return self._planes
 
 
 def color(rgb: tuple[int, ...]) -> Still:
@@ -197,20 +225,34 @@ class Blur:
 
     def __init__(self, blur_px: float) -> None:
         self._blur_px = blur_px  # the Gaussian's sigma at 720 lines
+        self._last: tuple[Frame, Alpha] | None = None
+        self._hidden: tuple[Plane, ...] = ()  # the room of the last frame, while it is wanted
 
     def compose(self, frame: Frame, alpha: Alpha) -> Frame:
         """The person over the blurred room."""
-        sigma_px = self._blur_px * min(frame.size_hw) / 720
-        behind: list[Plane] = []
-        for plane in frame.planes:
-            rows, columns = (
-                part / whole for part, whole in zip(plane.shape, alpha.shape, strict=True)
-            )
-            behind.append(_room(plane, alpha, (sigma_px * rows, sigma_px * columns)))
-        return composite(frame, tuple(behind), alpha)
+        self._last, self._hidden = (frame, alpha), ()
+        return composite(frame, _rooms(frame, alpha, self._blur_px), alpha)
+
+    def alone(self, frame: Frame) -> Frame:
+        """The room as it was last seen, beyond recognition; gray before it was seen."""
+        if self._last is None or self._last[0].size_hw != frame.size_hw:
+            return frame.with_planes(gray_planes(frame))
+        if not self._hidden:
+            self._hidden = _rooms(*self._last, _HIDING * self._blur_px)
+        return frame.with_planes(self._hidden)
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _rooms(frame: Frame, alpha: Alpha, blur_px: float) -> tuple[Plane, ...]:
+    """The room behind the person, blurred, plane by plane; `blur_px` is at 720 lines."""
+    sigma_px = blur_px * min(frame.size_hw) / 720
+    behind: list[Plane] = []
+    for plane in frame.planes:
+        rows, columns = (part / whole for part, whole in zip(plane.shape, alpha.shape, strict=True))
+        behind.append(_room(plane, alpha, (sigma_px * rows, sigma_px * columns)))
+    return tuple(behind)
 
 
 def _room(plane: Plane, alpha: Alpha, sigma_yx_px: tuple[float, float]) -> Plane:
@@ -223,16 +265,18 @@ def _room(plane: Plane, alpha: Alpha, sigma_yx_px: tuple[float, float]) -> Plane
     small = cv2.resize(plane, small_hw[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
     person = cv2.dilate(alpha_at(alpha, small_hw), np.ones((3, 3), np.uint8))
     # A pixel with a trace of person spoils the mean more than it helps, and where the frame's edges
-    # were cleaned it is none of the room's. Where nothing else is near, deep inside the person, the
-    # rest fills in at next to no weight.
-    weight = np.maximum(np.float32(person == 0), 1e-4 * (1 - person) + 1e-6)
+    # were cleaned it is none of the room's: it counts where nothing else is near. Where nothing is,
+    # deep inside the person, the room's mean fills in.
+    weight = np.maximum(np.float32(person == 0), 1e-4 * (1 - person))
+    weighted = small * weight
+    anywhere = weighted.sum() / weight.sum() if weight.any() else small.mean()
     sigma_y, sigma_x = (
         max(sigma * part / whole, 0.3)
         for sigma, part, whole in zip(sigma_yx_px, small_hw, (h, w), strict=True)
     )
     total, norm = (
         cv2.GaussianBlur(values, (0, 0), sigma_x, sigmaY=sigma_y, borderType=cv2.BORDER_REPLICATE)
-        for values in (small * weight, weight)
+        for values in (weighted, weight)
     )
-    blurred = np.rint(total / norm).astype(plane.dtype)
+    blurred = np.rint((total + 1e-6 * anywhere) / (norm + 1e-6)).astype(plane.dtype)
     return cv2.resize(blurred, (w, h), interpolation=cv2.INTER_LINEAR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,11 @@ class Settings:
     paused: bool = False  # the background alone, the camera off
     watched: bool = True  # a program reads what is written; nobody: the camera is off
     ended: bool = False
+
+    @property
+    def wants_camera(self) -> bool:
+        """Whether the camera is to be open."""
+        return self.watched and not self.paused and not self.ended
 
 
 class LiveControl:
@@ -32,8 +38,8 @@ class LiveControl:
             self._changed.notify_all()
             return self.settings
 
-    def wait_until_on(self, timeout_s: float | None = None) -> Settings:
-        """Wait until frames are wanted (somebody watches, or all ends); the settings then."""
+    def wait_until(self, wanted: Callable[[Settings], bool]) -> Settings:
+        """Wait for settings that are wanted; which ones they are. change() wakes it to look."""
         with self._changed:
-            self._changed.wait_for(lambda: self.settings.watched or self.settings.ended, timeout_s)
+            self._changed.wait_for(lambda: wanted(self.settings))
             return self.settings

@@ -6,18 +6,17 @@ import importlib.metadata
 import importlib.util
 import itertools
 import os
-import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from stream import StreamError
 from stream.networks import SHIPPED, Precision, network_file
-
-_VIDIOC_QUERYCAP = 0x80685600  # linux/videodev2.h
-_CAPTURE, _OUTPUT, _DEVICE_CAPS = 0x1, 0x2, 0x80000000
-_LOOPBACK = "v4l2 loopback"
+from stream.sources.cameras import cameras, why_none
+from stream.sources.modes import ranked, said
+from stream.v4l2 import devices
 
 _MAKE_LOOPBACK = (
     "install v4l2loopback-dkms, then: sudo modprobe v4l2loopback exclusive_caps=1 "
@@ -97,35 +96,18 @@ def _codecs() -> Iterator[Finding]:
 
 
 def _cameras() -> Iterator[Finding]:
-    if not sys.platform.startswith("linux"):
-        yield from _cameras_elsewhere()
+    try:
+        there = cameras()
+    except StreamError as error:
+        yield Finding("camera", False, str(error), "pip install -r requirements.txt")
         return
-    found = False
-    for path, driver, card, capabilities in _video_devices():
-        if driver != _LOOPBACK and capabilities & _CAPTURE:
-            found = True
-            yield Finding("camera", True, f"{path}: {card} ({driver})")
-    for path in sorted(Path("/dev").glob("video*")):
-        if not os.access(path, os.R_OK | os.W_OK):
-            found = True
-            remedy = "sudo usermod -aG video $USER, then log in anew"
-            yield Finding("camera", False, f"{path}: no permission", remedy)
-    if not found:
-        yield Finding("camera", False, "none", "plug one in; `lsusb` shows whether Linux sees it")
-
-
-def _cameras_elsewhere() -> Iterator[Finding]:
-    if importlib.util.find_spec("cv2_enumerate_cameras") is None:
-        remedy = "pip install cv2-enumerate-cameras"
-        yield Finding("camera", False, "cannot be listed on this system", remedy)
-        return
-    from cv2_enumerate_cameras import enumerate_cameras
-
-    cameras = list(enumerate_cameras())
-    for camera in cameras:
-        yield Finding("camera", True, f"{camera.index}: {camera.name}")
-    if not cameras:
-        yield Finding("camera", False, "none", "plug one in and allow this program to use it")
+    for camera in there:
+        best = ranked(camera.modes, None, None)[:1]
+        yield Finding(
+            "camera", True, ", ".join([f"{camera.path}: {camera.name}", *map(said, best)])
+        )
+    if not there:
+        yield Finding("camera", False, "none", why_none())
 
 
 def _virtual_cameras() -> Iterator[Finding]:
@@ -133,9 +115,9 @@ def _virtual_cameras() -> Iterator[Finding]:
     if not sys.platform.startswith("linux"):
         yield _virtual_camera_elsewhere(subject)
         return
-    found = [(path, card) for path, driver, card, _ in _video_devices() if driver == _LOOPBACK]
-    for path, card in found:
-        yield Finding(subject, True, f"{path}: {card}")
+    found = [device for device in devices() if device.is_loopback]
+    for device in found:
+        yield Finding(subject, True, f"{device.path}: {device.name}")
     if not found:
         yield Finding(subject, False, "none", _MAKE_LOOPBACK)
 
@@ -149,23 +131,3 @@ def _virtual_camera_elsewhere(subject: str) -> Finding:
     except RuntimeError as error:
         remedy = "install OBS (28 or later) and start its virtual camera once"
         return Finding(subject, False, str(error).strip().splitlines()[-1], remedy)
-
-
-def _video_devices() -> Iterator[tuple[Path, str, str, int]]:
-    """(path, driver, card, capabilities) of every V4L2 device that may be opened."""
-    import fcntl
-
-    for path in sorted(Path("/dev").glob("video*")):
-        answer = bytearray(104)  # struct v4l2_capability
-        try:
-            with path.open("rb", buffering=0) as device:
-                fcntl.ioctl(device, _VIDIOC_QUERYCAP, answer)
-        except OSError:
-            continue
-        driver, card, _, _, device_wide, own = struct.unpack("=16s32s32sIII12x", answer)
-        capabilities = own if device_wide & _DEVICE_CAPS else device_wide
-        yield path, _text(driver), _text(card), capabilities
-
-
-def _text(field: bytes) -> str:
-    return field.split(b"\0")[0].decode(errors="replace")

@@ -146,7 +146,9 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
                 losses.append(str(error))
                 continue
             segmenter.forget()
-            alpha = matte.refine(segmenter.segment(picture.frame), picture.frame)
+            alpha = segmenter.segment(picture.frame)
+            assert alpha is not None, "a picture is no stand-in"
+            alpha = matte.refine(alpha, picture.frame)
             composite = background.compose(cleaned(picture.frame, alpha), alpha)
             if len(pairs) > 1 or target != config.output:
                 make_folder(target.parent)

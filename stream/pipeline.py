@@ -58,11 +58,15 @@ def run(
     for frame in source:
         with clock("segment"):
             alpha = segmenter.segment(frame)
-        with clock("matte"):
-            alpha = matte.refine(alpha, frame)
-            frame = clean(frame, alpha)
-        with clock("composite"):
-            frame = background.compose(frame, alpha)
+        if alpha is None:
+            with clock("alone"):
+                frame = background.alone(frame)
+        else:
+            with clock("matte"):
+                alpha = matte.refine(alpha, frame)
+                frame = clean(frame, alpha)
+            with clock("composite"):
+                frame = background.compose(frame, alpha)
         with clock("write"):
             sink.write(frame)
         on_frame(clock.count("write"))

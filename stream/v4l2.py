@@ -8,19 +8,23 @@ linux/videodev2.h.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import struct
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+
+if sys.platform != "win32":  # nothing here is called there, but its values are used
+    import fcntl
 
 LOOPBACK_DRIVER = "v4l2 loopback"
 
 _CAPTURE, _OUTPUT = 1, 2  # buffer types, and bits of the capabilities
 _DEVICE_CAPS = 1 << 31
-_FULL_RANGE = 1  # quantization
+_DEFAULT_RANGE, _FULL_RANGE = 0, 1  # quantization
+_JPEG_COLORS = 7  # a colorspace: full range, where the driver leaves that open
 _DISCRETE = 1  # kind of a frame size or interval
 
 
@@ -32,6 +36,7 @@ _READ, _WRITE = 2, 1
 _QUERYCAP = _request(_READ, 0, 104)
 _ENUM_FMT = _request(_READ | _WRITE, 2, 64)
 _G_FMT = _request(_READ | _WRITE, 4, 208)
+_S_FMT = _request(_READ | _WRITE, 5, 208)
 _ENUM_FRAMESIZES = _request(_READ | _WRITE, 74, 44)
 _ENUM_FRAMEINTERVALS = _request(_READ | _WRITE, 75, 52)
 _DQEVENT = _request(_READ, 89, 136)
@@ -98,8 +103,10 @@ def device_at(path: str) -> Device | None:
         os.close(fd)
     driver, name, bus, _, of_all, of_this = struct.unpack_from("16s32s32sIII", raw)
     offers = of_this if of_all & _DEVICE_CAPS else of_all
-    words = (field.split(b"\0")[0].decode("utf-8", "replace") for field in (driver, name, bus))
-    return Device(path, *words, bool(offers & _CAPTURE), bool(offers & _OUTPUT))
+    driver, name, bus = (
+        field.split(b"\0")[0].decode("utf-8", "replace") for field in (driver, name, bus)
+    )
+    return Device(path, driver, name, bus, bool(offers & _CAPTURE), bool(offers & _OUTPUT))
 
 
 def format_of(path: str, *, as_output: bool = False) -> Format:
@@ -110,18 +117,36 @@ def format_of(path: str, *, as_output: bool = False) -> Format:
         raw = fcntl.ioctl(fd, _G_FMT, asked)
     finally:
         os.close(fd)
-    w, h, fourcc, *_, quantization = struct.unpack_from("3I7II", raw, 8)
-    return Format((h, w), _word(fourcc), quantization == _FULL_RANGE)
+    w, h, fourcc, _, _, _, colors, _, _, _, quantization = struct.unpack_from("11I", raw, 8)
+    full_range = quantization == _FULL_RANGE or (
+        quantization == _DEFAULT_RANGE and colors == _JPEG_COLORS
+    )
+    return Format((h, w), _word(fourcc), full_range)
 
 
-def modes_of(path: str) -> list[Mode]:
-    """All that a camera offers, in its own order; sizes that are ranges count with the usual ones
-    in them. Raises OSError."""
+def is_busy(path: str) -> bool:
+    """Whether a program takes pictures from a camera, so that no other can. Raises OSError."""
+    fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        fcntl.ioctl(fd, _S_FMT, fcntl.ioctl(fd, _G_FMT, struct.pack("I204x", _CAPTURE)))
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return True
+        raise
+    finally:
+        os.close(fd)
+    return False
+
+
+def modes_of(path: str, fourccs: Collection[str] = ()) -> list[Mode]:
+    """All that a camera offers, or only these formats, in its own order; sizes that are ranges
+    count with the usual ones in them. Raises OSError."""
     fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
     try:
         return [
             Mode(_word(fourcc), size_hw, fps)
             for fourcc in _fourccs(fd)
+            if not fourccs or _word(fourcc) in fourccs
             for size_hw in _sizes_hw(fd, fourcc)
             if (fps := _fastest(fd, fourcc, size_hw)) is not None
         ]

@@ -35,6 +35,17 @@ class VideoLoop:
 
     def compose(self, frame: Frame, alpha: Alpha) -> Frame:
         """The person over the clip's frame of this moment."""
+        return composite(frame, self._planes_for(frame), alpha)
+
+    def alone(self, frame: Frame) -> Frame:
+        """The clip's frame of this moment."""
+        return frame.with_planes(self._planes_for(frame))
+
+    def close(self) -> None:
+        """Close the clip; safe to call twice."""
+        self._clip.close()
+
+    def _planes_for(self, frame: Frame) -> tuple[Plane, ...]:
         time_s = frame.pts * frame.time_base
         if self._began_s is None:
             self._began_s = time_s
@@ -43,11 +54,7 @@ class VideoLoop:
         made_from = (self._shown, frame.size_hw, frame.format, frame.color, frame.pixel_aspect)
         if self._made_from != made_from:
             self._planes, self._made_from = fitted(self._shown, frame), made_from
-        return composite(frame, self._planes, alpha)
-
-    def close(self) -> None:
-        """Close the clip; safe to call twice."""
-        self._clip.close()
+        return self._planes
 
     def _endless(self) -> Iterator[tuple[Fraction, Frame]]:
         """(when it ends, in seconds since the start, frame), the clip again and again."""

@@ -127,6 +127,46 @@ def test_close_twice_is_fine(opened, make_frame, spec) -> None:
     background.close()
 
 
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if spec != "none"])
+@pytest.mark.parametrize("format", FORMATS)
+def test_alone_shows_nothing_of_the_frame(opened, make_frame, spec, format) -> None:
+    background, frame = opened(spec), make_frame(format)
+    composed = background.compose(frame, nobody(frame))
+    room = frame.with_planes(tuple(plane[::-1] for plane in frame.planes))
+    alone, other = background.alone(frame), background.alone(room)
+    assert all(map(np.array_equal, alone.planes, other.planes))
+    assert (alone.format, alone.pts) == (composed.format, composed.pts)
+    assert [plane.shape for plane in alone.planes] == [plane.shape for plane in composed.planes]
+
+
+@pytest.mark.parametrize("spec", [spec for spec in REPLACING if not spec.startswith("blur")])
+def test_alone_is_the_background_itself(opened, make_frame, spec) -> None:
+    background, frame = opened(spec), make_frame("yuv420p")
+    alone, composed = background.alone(frame), background.compose(frame, nobody(frame))
+    assert all(map(np.array_equal, alone.planes, composed.planes))
+
+
+def test_blur_alone_is_gray_before_it_saw_a_room(opened, make_frame) -> None:
+    alone = opened("blur").alone(make_frame("yuv420p"))
+    assert all(np.all(plane == 128) for plane in alone.planes)
+
+
+def test_blur_alone_is_the_last_room_much_softer_and_without_the_person(opened, make_frame) -> None:
+    size_hw = (360, 640)
+    room = np.full(size_hw, 60, np.uint8)
+    room[:, 320:] = 120  # an edge, to see how soft it is
+    alpha = np.zeros(size_hw, np.float32)
+    alpha[100:, 200:300] = 1
+    luma = np.where(alpha > 0, 255, room).astype(np.uint8)
+    background, frame = opened("blur"), make_frame("gray", size_hw).with_planes((luma,))
+    sharp = background.compose(frame, alpha).planes[0].astype(float)
+    alone = background.alone(frame).planes[0].astype(float)
+    assert alone.max() <= 121, "the person does not shine through"
+    between = [int(np.sum((each[10] > 65) & (each[10] < 115))) for each in (sharp, alone)]
+    assert between[1] > 3 * between[0]
+    assert background.compose(frame, alpha).planes[0].astype(float) == pytest.approx(sharp)
+
+
 # Matte and transparent
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -114,6 +115,23 @@ def test_each_matte_lies_on_its_own_frame(make_frame, overlapped) -> None:
         expected = np.clip((number / 255 - 0.1) / 0.8, 0, 1) * 255  # firm ends
         assert all(np.all(plane == number) for plane in colors), f"frame {number}"
         assert np.all(np.abs(alpha - expected) <= 0.51), f"frame {number}"
+
+
+def test_where_no_matte_is_trusted_the_background_is_alone(make_frame) -> None:
+    class Gaps(Numbers):
+        def __iter__(self) -> Iterator[Frame]:
+            """Every third is a stand-in."""
+            for number, frame in enumerate(self._frames):
+                yield frame if number % 3 else replace(frame, stand_in="lost")
+
+    sink, clock = Records(), StageClock()
+    parts = (Segmenter(Reads()), MatteRefiner(), as_it_came, open_background("#ffffff"))
+    assert run(Gaps(make_frame, 30), *parts, sink, clock, lambda done: None) == 30
+    for number, frame in enumerate(sink.frames):
+        alone = all(np.all(plane == 255) for plane in frame.planes)
+        assert frame.stand_in == (None if number % 3 else "lost")
+        assert alone == (number % 3 == 0 or number < 26)  # firm ends: below 0.1 is nobody
+    assert clock.count("alone") == 10 and clock.count("matte") == 20
 
 
 def test_a_sources_error_ends_the_line_after_what_came_before(make_frame) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from stream import StreamError
 from stream.backends import open_backend
 from stream.interfaces import Backend
 from stream.letterbox import input_hw_for
-from stream.segmenter import Segmenter, display_hw
+from stream.segmenter import CautiousSegmenter, Segmenter, display_hw
 
 SIZES_HW = [(48, 64), (64, 48), (64, 64), (90, 160), (160, 90), (40, 320), (320, 40), (47, 63)]
 
@@ -212,6 +213,70 @@ def test_the_engine_gets_the_matte_before(tmp_path: Path) -> None:
         previous = np.random.default_rng(0).random((1, *input_hw, 1), np.float32)
         assert backend.infer(image, previous) == pytest.approx(7 + previous, abs=1e-5)
     backend.close()
+
+
+# What is not to be trusted
+
+
+class Fails(Bright):
+    """An engine that answers what it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[float | Exception] = []
+
+    def infer(self, image: np.ndarray, previous: np.ndarray) -> np.ndarray:
+        """One answer after the other, then the brightness."""
+        alpha = super().infer(image, previous)
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is not None:
+            alpha[0, 3, 5] = answer
+        return alpha
+
+
+def test_a_stand_in_has_no_matte_and_nothing_follows_it(make_frame) -> None:
+    backend = Bright()
+    segmenter, frame = Segmenter(backend), make_frame("gbrp", (64, 64), fill=(99,) * 3)
+    assert segmenter.segment(frame) is not None
+    assert segmenter.segment(replace(frame, stand_in="")) is None
+    segmenter.segment(frame)
+    assert len(backend.remembered) == 2 and not backend.remembered[-1].any()
+
+
+@pytest.mark.parametrize("answer", [np.nan, np.inf, -np.inf])
+def test_an_answer_that_is_no_number_is_an_error(make_frame, answer) -> None:
+    backend = Fails()
+    segmenter, frame = Segmenter(backend), make_frame("gbrp", (64, 64), fill=(99,) * 3)
+    backend.answers = [answer]
+    with pytest.raises(StreamError, match="no number"):
+        segmenter.segment(frame)
+    segmenter.segment(frame)
+    assert not backend.remembered[-1].any(), "the bad answer is not looked back at"
+
+
+@pytest.mark.parametrize("answer", [np.nan, RuntimeError("out of memory")])
+def test_a_call_survives_an_engine_that_fails(make_frame, answer, caplog) -> None:
+    backend = Fails()
+    segmenter, frame = CautiousSegmenter(backend), make_frame("gbrp", (64, 64), fill=(99,) * 3)
+    mattes = [segmenter.segment(frame) for _ in range(3)]
+    assert [matte is None for matte in mattes] == [True, False, False], "the first is not shown"
+    backend.answers = [answer, answer]
+    assert segmenter.segment(frame) is None and segmenter.failure
+    assert segmenter.segment(frame) is None
+    assert len(caplog.records) == 1, "told once"
+    assert segmenter.segment(frame) is None, "it follows nothing"
+    assert segmenter.segment(frame) is not None and segmenter.failure is None
+
+
+def test_a_call_does_not_show_the_first_frame_after_a_cut(make_frame) -> None:
+    segmenter = CautiousSegmenter(Bright())
+    shown = [
+        segmenter.segment(make_frame("gbrp", (64, 64), fill=(value,) * 3)) is not None
+        for value in (50, 52, 54, 200, 202, 204)
+    ]
+    assert shown == [False, True, True, False, True, True]
 
 
 # The engine

@@ -1,0 +1,203 @@
+"""Live: a camera that may be lost and found, paused and watched by nobody; frames never cease."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+import cv2
+import numpy as np
+
+from stream import StreamError
+from stream.control import LiveControl
+from stream.frame import ColorTags, Frame, Matrix, Primaries, Transfer, layout_of
+from stream.interfaces import Source
+from stream.latest import Latest
+from stream.video_loop import fitted
+
+log = logging.getLogger(__name__)
+
+WAITING = "camera lost, waiting"
+PAUSED = "be right back"
+
+# What programs take a virtual camera's pictures for.
+LIVE_COLOR = ColorTags(Matrix.SMPTE170M, False, Primaries.BT709, Transfer.BT709)
+
+_PATIENCE_S = 0.07  # silence after which the last frame is shown again; webcams in the dark give 15
+_FREEZE_S = 0.5  # silence after which the picture is too old to be shown
+_START_S = 3.0  # how long a camera may take to begin before a card says that it is awaited
+_RETRY_S = 0.5
+
+
+OpenCamera = Callable[[], Source | None]  # None while it is away; raises StreamError
+
+
+class Live:
+    """Frames at the camera's rate, come what may; it ends when the control says so.
+
+    A thread captures; the newest frame wins. While the camera is silent for less than half a
+    second its last frame is given again, after that a stand-in, for which no matte is trusted.
+    While nobody watches, the camera is closed and the line waits. `camera` is open and closed by
+    this; `reopen` finds it again. All frames have the size and format of `like`, a gray one.
+    """
+
+    is_live = True
+
+    def __init__(
+        self, camera: Source, reopen: OpenCamera, like: Frame, fps: float, control: LiveControl
+    ) -> None:
+        self.losses = 0  # how often the camera was lost
+        self.trouble = ""  # what is wrong with the camera now
+        self._reopen, self._control = reopen, control
+        self._like, self._interval_s = like, 1 / fps
+        self._latest = Latest()
+        self._began_ns = time.monotonic_ns()
+        self._pts = -1
+        self._last: Frame | None = None  # of the camera, while it may be given again
+        self._due_s = self._start_until_s = 0.0  # when to yield something, and to say what lacks
+        self._expect_start()
+        self._closing = threading.Event()
+        self._told = ""  # the last reason that was told
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._capture, args=(camera,), name="capture", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Frames of the camera that came faster than the line could take them."""
+        return self._latest.dropped
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames and stand-ins until the control has ended it; what broke capturing is raised."""
+        while not (settings := self._control.settings).ended:
+            if self._error is not None:
+                raise self._error
+            if not settings.watched:
+                yield self._stand_in("")  # so that no old picture waits for the next reader
+                self._control.wait_until(lambda now: now.watched or now.ended)
+                self._expect_start()
+            elif settings.paused:
+                yield self._paused()
+            else:
+                yield self._next(settings.mirror)
+
+    def close(self) -> None:
+        """Stop capturing; safe to call twice. A camera that hangs is left to itself."""
+        self._closing.set()
+        self._control.change()
+        self._thread.join(timeout=2)
+
+    def _expect_start(self) -> None:
+        """Yield something at once, and give the camera its time to begin."""
+        self._latest.clear()
+        self._last, self.trouble = None, ""
+        self._due_s = time.monotonic()
+        self._start_until_s = self._due_s + _START_S
+
+    def _paused(self) -> Frame:
+        self._closing.wait(max(0.0, self._due_s - time.monotonic()))
+        self._expect_start()  # for when it ends
+        self._due_s += self._interval_s
+        return self._stand_in(PAUSED)
+
+    def _next(self, mirror: bool) -> Frame:
+        """The camera's next frame or, when one is due and none is there, what stands for it."""
+        frame = self._latest.get(max(0.0, self._due_s - time.monotonic()))
+        now_s = time.monotonic()
+        if frame is not None:
+            if frame.size_hw != self._like.size_hw:  # the camera came back with another
+                frame = frame.with_planes(fitted(frame, self._like))
+            self._last = mirrored(frame) if mirror else frame
+            self._due_s = now_s + _PATIENCE_S
+            return self._stamped(self._last, frame.captured_ns)
+        self._due_s = max(self._due_s + self._interval_s, now_s)
+        if self._last is not None and not self.trouble:
+            if now_s - self._last.captured_ns / 1e9 < _FREEZE_S:
+                return self._stamped(self._last, time.monotonic_ns())
+            self.trouble = WAITING
+        self._last = None
+        late = WAITING if now_s > self._start_until_s else ""
+        return self._stand_in(self.trouble or late)
+
+    def _stand_in(self, text: str) -> Frame:
+        now_ns = time.monotonic_ns()
+        return self._stamped(replace(self._like, captured_ns=now_ns, stand_in=text), now_ns)
+
+    def _stamped(self, frame: Frame, moment_ns: int) -> Frame:
+        """The frame at its time since the start, which never goes back."""
+        self._pts = max(self._pts + 1, (moment_ns - self._began_ns) // 1000)
+        return replace(frame, pts=self._pts, time_base=self._like.time_base)
+
+    def _capture(self, camera: Source | None) -> None:
+        """The thread: deliver, find again, or rest."""
+        try:
+            while not self._closing.is_set():
+                if not self._control.settings.wants_camera:
+                    camera = _close(camera)
+                    self._control.wait_until(lambda now: now.wants_camera or self._closing.is_set())
+                elif camera is None:
+                    camera = self._found()
+                else:
+                    self._deliver(camera)
+                    camera = _close(camera)
+            _close(camera)
+        except BaseException as error:
+            self._error = error
+
+    def _found(self) -> Source | None:
+        try:
+            camera = self._reopen()
+        except StreamError as error:
+            camera = None
+            self._tell(str(error))
+        if camera is None:
+            self.trouble = WAITING
+            self._closing.wait(_RETRY_S)
+        return camera
+
+    def _deliver(self, camera: Source) -> None:
+        """Pass frames on until the camera is lost, or wanted no more."""
+        try:
+            for frame in camera:
+                if self._closing.is_set() or not self._control.settings.wants_camera:
+                    return
+                self._latest.put(frame)
+                self.trouble = self._told = ""
+            raise StreamError("the camera gives no more pictures")
+        except StreamError as error:
+            self.losses += 1
+            self._tell(str(error))
+            self._closing.wait(_RETRY_S)
+
+    def _tell(self, reason: str) -> None:
+        """Why there is no picture, once."""
+        self.trouble = WAITING
+        if reason != self._told:
+            log.warning("%s; waiting for it", reason)
+        self._told = reason
+
+
+def _close(camera: Source | None) -> Source | None:
+    """Close it; what is left."""
+    if camera is not None:
+        camera.close()
+    return None
+
+
+def mirrored(frame: Frame) -> Frame:
+    """The frame as a mirror shows it."""
+    return frame.with_planes(tuple(cv2.flip(plane, 1) for plane in frame.planes))
+
+
+def gray_frame(size_hw: tuple[int, int]) -> Frame:
+    """What live frames are like: yuv420p, BT.601, limited range, microseconds; gray."""
+    layout = layout_of("yuv420p")
+    assert layout is not None
+    planes = tuple(np.full(hw, 128, np.uint8) for hw in layout.plane_hws(size_hw))
+    return Frame(planes, "yuv420p", LIVE_COLOR, 0, Fraction(1, 1_000_000), time.monotonic_ns())
