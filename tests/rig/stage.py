@@ -61,6 +61,12 @@ class Stage:
         self._stack.callback(reader.stop)
         return reader
 
+    def choose(self, background: str) -> None:
+        """Ask for another background, as a panel would."""
+        wish = Path("/tmp/wish")
+        wish.write_text(background)
+        wish.rename(f"{self._log}.background")
+
     def written(self, since_s: float = 0.0) -> list[Written]:
         """All that the watch noted since, of the program that was started last."""
         if self._log.is_file():

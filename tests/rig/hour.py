@@ -1,0 +1,131 @@
+"""Inside the guest: a live run that goes on while all around it changes: -m rig.hour MINUTES SEED.
+
+What happens is drawn at random from the seed: the webcam stops and comes back, the reader leaves
+and comes, the background changes. What was measured goes to /tmp/out/soak.json; the program's own
+log lies beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rig.devices import GREEN, WEBCAM, Player, Program, Reader, captures, wait_until
+from rig.stage import Stage
+
+FLATS = {"red": (40, 40, 180), "gray": (120, 120, 120), "yellow": (40, 190, 190)}  # B, G, R
+SETTLED_S = 2.0  # after everything is back; then memory and descriptors are counted
+
+
+class Soak:
+    """One run, its events and its measurements."""
+
+    def __init__(self, stage: Stage, seed: int, folder: Path) -> None:
+        self._stage, self._random = stage, random.Random(seed)
+        self._choices = [GREEN, *map(str, sorted(folder.iterdir()))]
+        self._player = stage.play()
+        self.program: Program = stage.live("--backgrounds", str(folder))
+        self._reader: Reader = stage.read(lambda each: None)
+        self.events: dict[str, int] = {"camera cut": 0, "reader left": 0, "background changed": 0}
+        self.samples: list[dict[str, float]] = []
+        self.found_s: list[float] = []
+        self.woke_s: list[float] = []
+        self.idle: list[tuple[float, float]] = []
+        stage.wait_for_person()
+
+    def step(self) -> None:
+        """Let something happen, see it mended, count what is open."""
+        happens = self._random.choice([self._cut, self._leave, self._change])
+        happens()
+        self._stage.wait_for_person(10, time.monotonic())
+        time.sleep(SETTLED_S)
+        self.samples.append(
+            {
+                "at_s": time.monotonic(),
+                "memory_mb": self.program.memory_mb(),
+                "descriptors": len(self.program.descriptors()),
+            }
+        )
+
+    def _cut(self) -> None:
+        self.events["camera cut"] += 1
+        self._player.stop()
+        wait_until(lambda: not captures(WEBCAM), 5, "the webcam is gone")
+        time.sleep(self._random.uniform(0.1, 5))
+        self._player = Player("room.avi")
+        back_s = time.monotonic()
+        self.found_s.append(self._stage.wait_for_person(10, back_s) - back_s)
+
+    def _leave(self) -> None:
+        self.events["reader left"] += 1
+        left_s = time.monotonic()
+        self._reader.stop()
+        time.sleep(self._random.uniform(0.1, 6))
+        came_s = time.monotonic()
+        self._reader = Reader(lambda each: None)
+        woke_s = self._stage.wait_for_person(10, came_s)
+        self.idle.append((left_s, woke_s))
+        self.woke_s.append(woke_s - came_s)
+
+    def _change(self) -> None:
+        self.events["background changed"] += 1
+        self._stage.choose(self._random.choice(self._choices))
+
+    def close(self) -> None:
+        """End whatever this started itself."""
+        self._reader.stop()
+        self._player.stop()
+
+    def measured(self) -> dict[str, Any]:
+        """The figures of the whole run."""
+        written = self._stage.written()
+        times_s = [each.at_s for each in written]
+        steady = [
+            (after - before, before)
+            for before, after in pairwise(times_s)
+            if not any(left <= after and before <= woke for left, woke in self.idle)
+        ]
+        worst_s, at_s = max(steady)
+        return {
+            "seconds": times_s[-1] - times_s[0],
+            "frames": len(written),
+            "stand_ins": sum(each.stand_in is not None for each in written),
+            "room_values": sum(each.room for each in written),
+            "longest_gap_ms": 1000 * worst_s,
+            "longest_gap_at_s": at_s - times_s[0],
+            "found_again_s": max(self.found_s, default=None),
+            "woke_s": max(self.woke_s, default=None),
+            "events": self.events,
+            "samples": self.samples,
+            "told": self.program.told,
+        }
+
+
+def main(minutes: str, seed: str) -> None:
+    """Soak for so long."""
+    folder = Path("/tmp/backgrounds")
+    folder.mkdir()
+    for name, color in FLATS.items():
+        cv2.imwrite(str(folder / f"{name}.png"), np.full((90, 160, 3), color, np.uint8))
+    with ExitStack() as stack:
+        soak = Soak(Stage(stack), int(seed), folder)
+        stack.callback(soak.close)
+        ends_s = time.monotonic() + 60 * float(minutes)
+        while time.monotonic() < ends_s:
+            soak.step()
+        code = soak.program.end()
+        figures = {"exit_code": code, **soak.measured()}
+        Path("/tmp/out/soak.json").write_text(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
