@@ -1,7 +1,8 @@
-"""Replaces the background of people in clips and pictures.
+"""Replaces the background of people in calls, clips and pictures.
 
 For everybody:
 
+    python run.py live
     python run.py video talk.mp4 talk-blurred.mp4
     python run.py video talk.mp4 talk.webm --background transparent
     python run.py image portrait.jpg portrait.png --background '#00b140'
@@ -26,7 +27,7 @@ from cyclopts import App, CycloptsError, Parameter
 from export import ExportError
 from export.config import EvaluateConfig, ExportConfig
 from stream import StreamError
-from stream.config import ImageConfig, VideoConfig
+from stream.config import ImageConfig, LiveConfig, VideoConfig
 from stream.signals import ended_by_signals
 from train import TrainError
 from train.config import TrainConfig
@@ -43,7 +44,15 @@ app = App(
     suppress_keyboard_interrupt=False,  # main() has more to say
     default_parameter=Parameter(negative=()),
 )
-_DATA_DEFAULTS, _TRAIN_DEFAULTS = DataConfig(), TrainConfig()
+_LIVE_DEFAULTS, _DATA_DEFAULTS, _TRAIN_DEFAULTS = LiveConfig(), DataConfig(), TrainConfig()
+
+
+@app.command
+def live(config: Annotated[LiveConfig, Parameter(name="*")] = _LIVE_DEFAULTS) -> int:
+    """Replace the background of a webcam, for calls, through a virtual camera."""
+    from stream.live import live
+
+    return _close(live(config))
 
 
 @app.command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ CODEC_NAMES = get_args(CodecName)
 EDGES_NAMES = ("clean", "sharp", "plain")
 
 DEFAULT_BACKGROUND = "blur"
+VIRTUAL_CAMERA = "camera"
 _MOST_EDGE_PX = 50
 
 
@@ -143,3 +145,67 @@ class ImageConfig(PersonConfig, PicturePaths):
         super().__post_init__()
         if len(self.paths) < 2:
             raise StreamError("cannot tell INPUT from OUTPUT: give at least one of each")
+
+
+_SIZE = re.compile(r"(\d+)[x×](\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveConfig(PersonConfig):
+    """A webcam in, a virtual camera out."""
+
+    camera: str | None = None
+    """A number, a /dev path or part of a name; a clip or URL plays as one. By default the best."""
+
+    background: str = DEFAULT_BACKGROUND
+    """blur, blur:STRENGTH (pixels at 720 lines), a color (#00b140, green), a picture, a clip,
+    matte (the alpha as gray) or none."""
+
+    backgrounds: Path | None = None
+    """A folder of pictures and clips to change to with the keys n and p."""
+
+    size: str | None = None
+    """WIDTHxHEIGHT; by default 1280x720, or the nearest that the camera has."""
+
+    fps: float = 30.0
+    """Frames per second that the camera is asked for."""
+
+    mirror: bool = False
+    """Show the person as a mirror does."""
+
+    output: tuple[str, ...] = (VIRTUAL_CAMERA,)
+    """camera (the first free virtual camera), its /dev path or name, window, or a clip to record
+    to; may be given several times."""
+
+    always_on: bool = False
+    """Keep the webcam on while no program reads the virtual camera."""
+
+    force: bool = False
+    """Replace a recording that exists."""
+
+    def __post_init__(self) -> None:
+        """Reject what cannot work, before anything is opened."""
+        super().__post_init__()
+        if self.background == "transparent":
+            raise StreamError(
+                "cannot be transparent in a call: choose a color such as '#00b140', which other "
+                "programs can key out"
+            )
+        if not 1 <= self.fps <= 240:
+            raise StreamError(f"cannot run at {self.fps:g} fps: give 1 to 240")
+        if self.backgrounds is not None and not self.backgrounds.is_dir():
+            raise StreamError(f"cannot find the folder {self.backgrounds}: is the name right?")
+        if self.size_hw is not None and (self.size_hw[0] % 2 or self.size_hw[1] % 2):
+            raise StreamError(
+                f"cannot run at {self.size}: virtual cameras need even sides, such as 1280x720"
+            )
+
+    @property
+    def size_hw(self) -> tuple[int, int] | None:
+        """`size` as (height, width). Raises StreamError where it is no size."""
+        if self.size is None:
+            return None
+        match = _SIZE.fullmatch(self.size.lower())
+        if match is None or "0" in (match[1], match[2]):
+            raise StreamError(f"cannot read the size {self.size!r}: give one such as 1280x720")
+        return int(match[2]), int(match[1])

@@ -48,7 +48,7 @@ def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: Non
     is_folder = config.output.is_dir() or not config.output.suffix
     clock = StageClock()
     with ExitStack() as stack:
-        opened = partial(_opened, stack)
+        opened = partial(held, stack)
         background = opened(open_background(config.background))
         source = opened(_open_source(config))
         backend = opened(open_backend(config.network_file, recorded_area(config.network)))
@@ -58,7 +58,7 @@ def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: Non
         frames = run(
             opened(ReadAhead(source, _QUEUE_FRAMES)),
             Segmenter(backend),
-            _refiner(config),
+            refiner(config),
             _cleaning(config, background),
             background,
             opened(WriteBehind(sink, _QUEUE_FRAMES)),
@@ -83,11 +83,13 @@ class _Closable(Protocol):
 _Part = TypeVar("_Part", bound=_Closable)
 
 
-def _opened(stack: ExitStack, part: _Part) -> _Part:
+def held(stack: ExitStack, part: _Part) -> _Part:
+    """The part, closed when the stack is."""
     return stack.enter_context(closing(part))
 
 
-def _refiner(config: PersonConfig) -> MatteRefiner:
+def refiner(config: PersonConfig) -> MatteRefiner:
+    """What brings the network's mattes to the frames' size."""
     enlarge = evenly if config.edges == "plain" else along_edges
     return MatteRefiner(config.grow, config.feather, enlarge)
 
@@ -135,9 +137,9 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
     pairs = _pairs(config)
     done, losses = 0, list[str]()
     with ExitStack() as stack:
-        background = _opened(stack, open_background(config.background))
-        backend = _opened(stack, open_backend(config.network_file, recorded_area(config.network)))
-        segmenter, matte = Segmenter(backend), _refiner(config)
+        background = held(stack, open_background(config.background))
+        backend = held(stack, open_backend(config.network_file, recorded_area(config.network)))
+        segmenter, matte = Segmenter(backend), refiner(config)
         cleaned = _cleaning(config, background)
         for source, target in pairs:
             try:

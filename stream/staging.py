@@ -27,8 +27,8 @@ def staged(
     under a name that says partial, if `begun` says that it is worth it, and Interrupted is raised;
     on any error it is removed.
     """
-    _check_place(output, force, is_folder)
-    place = _beside(output, "writing")
+    check_place(output, force, is_folder)
+    place = beside(output, "writing")
     if is_folder:
         make_folder(place)
     try:
@@ -63,7 +63,8 @@ def check_name(path: Path) -> None:
         raise StreamError(f"cannot use {path}: {reason(error)}") from error
 
 
-def _check_place(output: Path, force: bool, is_folder: bool) -> None:
+def check_place(output: Path, force: bool, is_folder: bool) -> None:
+    """Raise StreamError where `output` may not be written, or exists and is not to be replaced."""
     if is_folder:
         taken = next(_numbered(output), None) if output.is_dir() else None
         if taken is not None and not force:
@@ -84,7 +85,7 @@ def _check_place(output: Path, force: bool, is_folder: bool) -> None:
         )
 
 
-def _beside(output: Path, mark: str) -> Path:
+def beside(output: Path, mark: str) -> Path:
     """A name that nothing has, on the disk of `output`: beside a file, of the same ending; inside
     a folder that is there, which may be a disk of its own."""
     for number in count(1):
@@ -100,7 +101,7 @@ def _beside(output: Path, mark: str) -> Path:
 
 def _keep(place: Path, output: Path) -> str:
     """Move what was made to its partial name; say so."""
-    partial = _beside(output, "partial")
+    partial = beside(output, "partial")
     place.rename(partial)
     return f"interrupted: what was done is kept in {partial}"
 

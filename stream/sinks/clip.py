@@ -46,6 +46,7 @@ class ClipWriter:
         rate: Fraction,
         quality: int | None = None,
         carried: Carried | None = None,
+        container_options: dict[str, str] | None = None,
     ) -> None:
         self.notes: list[str] = []
         self._shown, self._carried = shown, carried or Carried()
@@ -57,7 +58,8 @@ class ClipWriter:
         self._open = False
         with self._errors_named():
             # Sound may begin before zero (its encoder's run-up); moved there, all would move.
-            self._container = av.open(str(path), "w", options={"avoid_negative_ts": "disabled"})
+            options = {"avoid_negative_ts": "disabled", **(container_options or {})}
+            self._container = av.open(str(path), "w", options=options)
             self._open = True
             self._stream = self._add_picture(like, codec, rate, quality)
             self._passages = open_passages(self._carried, self._container, self.notes)

@@ -82,7 +82,7 @@ CODECS: dict[str, Codec] = {
 }
 
 # What a file of an ending holds such that players open it; the first is the default.
-_HOLDS: dict[str, tuple[CodecName, ...]] = {
+HOLDS: dict[str, tuple[CodecName, ...]] = {
     ".mp4": ("h264", "h265", "vp9", "av1"),
     ".m4v": ("h264", "h265"),
     ".mkv": ("h264", "h265", "vp9", "av1", "prores", "ffv1"),
@@ -95,21 +95,21 @@ _HOLDS_ALPHA: dict[str, CodecName] = {".mov": "prores", ".webm": "vp9"}
 def codec_for(path: Path, asked: str | None, with_alpha: bool, depth: int = 8) -> Codec:
     """The codec for a file of this name; raises StreamError where the file cannot hold it."""
     suffix = path.suffix.lower()
-    if suffix not in _HOLDS:
+    if suffix not in HOLDS:
         raise StreamError(
             f"cannot write {path}: files of kind {suffix} are not offered; end the name with "
-            f"{', '.join(_HOLDS)}, or with none for a folder of pictures"
+            f"{', '.join(HOLDS)}, or with none for a folder of pictures"
         )
     if with_alpha and (suffix not in _HOLDS_ALPHA or asked not in (None, _HOLDS_ALPHA[suffix])):
         raise StreamError(
             f"cannot keep transparency in {path}{f' with {asked}' if asked else ''}: give a .mov "
             "(ProRes 4444), a .webm (VP9 with alpha) or a folder (PNG)"
         )
-    if asked is not None and asked not in _HOLDS[suffix]:
+    if asked is not None and asked not in HOLDS[suffix]:
         raise StreamError(
-            f"cannot put {asked} into {path}: {suffix} takes {', '.join(_HOLDS[suffix])}"
+            f"cannot put {asked} into {path}: {suffix} takes {', '.join(HOLDS[suffix])}"
         )
     if with_alpha:
         return CODECS[_HOLDS_ALPHA[suffix]]
-    keeps = (name for name in _HOLDS[suffix] if depth <= CODECS[name].most_bits)
-    return CODECS[asked or next(keeps, _HOLDS[suffix][0])]
+    keeps = (name for name in HOLDS[suffix] if depth <= CODECS[name].most_bits)
+    return CODECS[asked or next(keeps, HOLDS[suffix][0])]

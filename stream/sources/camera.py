@@ -40,7 +40,8 @@ class Camera:
     """Gives the frames of one camera, brought to what virtual cameras take.
 
     `granted` says what the camera does, `notes` where that is less than was asked for, `broken`
-    counts pictures that were skipped. `size_hw` None: 1280×720, or what is nearest.
+    counts pictures that were skipped, `device` is where to find it. `size_hw` None: 1280×720, or
+    what is nearest.
     """
 
     is_live = True
@@ -50,7 +51,7 @@ class Camera:
     ) -> None:
         """Open it and wait for its first picture. Raises StreamError."""
         self.broken = 0
-        self._device = device
+        self.device = device
         self._lock = threading.Lock()  # OpenCV's captures may not be released while they read
         self._capture: Any = None
         self._first: Frame | None = None
@@ -70,10 +71,10 @@ class Camera:
                 frame = self._frame(raw)
             except BrokenPicture as error:
                 self.broken, broken = self.broken + 1, broken + 1
-                log.debug("camera %s: broken picture: %s", self._device, error)
+                log.debug("camera %s: broken picture: %s", self.device, error)
                 if broken == _MOST_BROKEN:
                     raise SourceLost(
-                        f"camera {self._device} gives broken pictures ({error}): try another cable "
+                        f"camera {self.device} gives broken pictures ({error}): try another cable "
                         "or socket"
                     ) from error
                 continue
@@ -91,9 +92,9 @@ class Camera:
         """Open the first mode that gives a picture; what was granted."""
         why = ""
         for mode in modes[:_MODES_TRIED]:
-            self._capture = _capture(self._device, mode)
+            self._capture = _capture(self.device, mode)
             try:
-                granted, full_range = _granted(self._device, self._capture)
+                granted, full_range = _granted(self.device, self._capture)
                 self._pictures = Pictures(granted.fourcc, granted.size_hw, full_range)
                 h, w = granted.size_hw
                 self._like = gray_frame((h // 2 * 2, w // 2 * 2))
@@ -101,12 +102,12 @@ class Camera:
                 return granted
             except (OSError, BrokenPicture, SourceLost) as error:
                 why = f"{said(mode)}: {reason(error)}"
-                log.info("camera %s does not work with %s", self._device, why)
+                log.info("camera %s does not work with %s", self.device, why)
             finally:
                 if self._first is None:
                     self.close()
         raise StreamError(
-            f"cannot get a picture from camera {self._device} ({why}): unplug it and plug it in "
+            f"cannot get a picture from camera {self.device} ({why}): unplug it and plug it in "
             "again"
         )
 
@@ -124,7 +125,7 @@ class Camera:
             is_read, raw = self._capture.read()
         if not is_read:
             raise SourceLost(
-                f"camera {self._device} gives no more pictures: was it unplugged, or taken by "
+                f"camera {self.device} gives no more pictures: was it unplugged, or taken by "
                 "another program?"
             )
         return raw
@@ -208,7 +209,10 @@ def _notes(mode: Mode, size_hw: tuple[int, int] | None, fps: Fraction | None) ->
     notes = []
     if mode.size_hw != wanted_hw:
         (wanted_h, wanted_w), (h, w) = wanted_hw, mode.size_hw
-        notes.append(f"the camera gives {w}×{h}, not {wanted_w}×{wanted_h} at this rate")
+        notes.append(
+            f"the camera gives {w}×{h}: it has no {wanted_w}×{wanted_h} at "
+            f"{float(wanted_fps):.4g} fps"
+        )
     if mode.fps < wanted_fps:
         notes.append(
             f"the camera gives {float(mode.fps):.4g} fps, not {float(wanted_fps):.4g}: a smaller "

@@ -143,9 +143,11 @@ def _why_not(path: str, there: list[CameraDevice]) -> str:
     if path in forbidden():
         return f"you may not open {path}: {ALLOW}"
     device = device_at(path) if path else None
-    instead = f"cameras are {', '.join(map(str, there))}" if there else f"no camera: {why_none()}"
+    instead = (
+        f"cameras are {', '.join(map(str, there))}" if there else f"none is found: {why_none()}"
+    )
     if device is None:
-        return f"it is not there; {instead}"
+        return f"there is none of that name; {instead}"
     if device.is_loopback:
         return f"no program feeds {path} ({device.name}); start one that does"
     return f"{path} ({device.name}) gives no pictures in color; {instead}"

@@ -54,7 +54,7 @@ class Times:
         self._last[packet.stream.index] = (raw_s, self._shift_s, raw_s - self._shift_s)
 
     def date(self, picture: av.VideoFrame) -> None:
-        """Set the picture's pts, later than that of the one before."""
+        """Set the picture's time, later than that of the one before."""
         pts = self._decoding_time(picture) if self._from_decoding else picture.pts
         if pts is None:
             pts = 0 if self._last_pts is None else self._last_pts + self._step
@@ -62,6 +62,8 @@ class Times:
             self.went_back = True
             pts = self._last_pts + 1
         picture.pts = self._last_pts = pts
+        if picture.time_base is None:  # the decoder still held it when reading broke off
+            picture.time_base = self.tick
 
     def _decoding_time(self, picture: av.VideoFrame) -> int | None:
         if picture.dts is None:

@@ -1,0 +1,111 @@
+"""live(config): the webcam into a virtual camera; knows the concrete parts of that."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import ExitStack, suppress
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+from stream.attendant import Attendant, Readers
+from stream.backends import open_backend
+from stream.backgrounds import open_background
+from stream.config import VIRTUAL_CAMERA, LiveConfig
+from stream.control import LiveControl, Settings
+from stream.foreground import as_it_came, clean
+from stream.frame import Frame
+from stream.main import held, refiner
+from stream.pipeline import StageClock, run
+from stream.report import Report
+from stream.segmenter import CautiousSegmenter, display_hw
+from stream.sinks.codecs import HOLDS
+from stream.sinks.recorder import Recorder
+from stream.sinks.several import Several
+from stream.sinks.virtual_camera import VirtualCamera
+from stream.sinks.window import Window, WindowClosed
+from stream.sources.camera import Camera
+from stream.sources.cameras import find_again, find_camera
+from stream.sources.live import Live, gray_frame
+from stream.sources.rehearsal import Rehearsal
+
+log = logging.getLogger(__name__)
+
+Output = VirtualCamera | Window | Recorder
+
+
+def live(config: LiveConfig) -> Report:
+    """The webcam into a virtual camera until somebody ends it; Ctrl-C is the usual end.
+
+    Raises StreamError where something cannot be opened, or the virtual camera is lost.
+    """
+    began = time.monotonic()
+    control = LiveControl(Settings(config.background, config.mirror))
+    clock = StageClock()
+    with ExitStack() as stack:
+        opened = partial(held, stack)
+        camera = opened(_open_camera(config))
+        like = gray_frame(camera.size_hw)
+        background = opened(open_background(config.background))
+        backend = opened(open_backend(config.network_file))
+        backend.fit(display_hw(like))  # made ready before anything is shown
+        outputs = [opened(_open_output(word, config, like, camera.rate)) for word in config.output]
+        again = partial(_open_again, config, camera)
+        source = opened(Live(camera, again, like, float(camera.rate), control))
+        opened(Attendant(control, None, _readers(config, outputs), lambda: None))
+        shown = ", ".join(output.name for output in outputs)
+        log.info("%s, to %s, by %s; Ctrl-C ends", camera.granted, shown, backend.name)
+        with suppress(KeyboardInterrupt, WindowClosed):
+            run(
+                source,
+                CautiousSegmenter(backend),
+                refiner(config),
+                clean if config.edges == "clean" and background.blends else as_it_came,
+                background,
+                Several(outputs),
+                clock,
+                lambda done: None,
+            )
+    return Report(
+        frames=clock.count("write"),
+        seconds=time.monotonic() - began,
+        engine=backend.name,
+        output=shown,
+        stages_ms=clock.percentiles_ms(50, 95),
+        notes=[note for part in (camera, *outputs) for note in part.notes],
+    )
+
+
+def _open_camera(config: LiveConfig) -> Camera | Rehearsal:
+    rate = Fraction(config.fps)
+    if config.camera is not None and _is_clip(config.camera):
+        return Rehearsal(config.camera, config.size_hw, rate)
+    return Camera(find_camera(config.camera), config.size_hw, rate)
+
+
+def _is_clip(spec: str) -> bool:
+    return "://" in spec or Path(spec).is_file()
+
+
+def _open_again(config: LiveConfig, camera: Camera | Rehearsal) -> Camera | Rehearsal | None:
+    """The camera that was lost or let go, wherever it is now; None while it is away."""
+    if isinstance(camera, Rehearsal):
+        return _open_camera(config)
+    device = find_again(camera.device)
+    return None if device is None else Camera(device, config.size_hw, Fraction(config.fps))
+
+
+def _open_output(word: str, config: LiveConfig, like: Frame, rate: Fraction) -> Output:
+    if word == "window":
+        return Window("video background remover")
+    if Path(word).suffix.lower() in HOLDS:
+        return Recorder(Path(word), like, rate=rate, force=config.force)
+    return VirtualCamera(None if word == VIRTUAL_CAMERA else word, like.size_hw, float(rate))
+
+
+def _readers(config: LiveConfig, outputs: list[Output]) -> Readers | None:
+    """Who watches, where the camera may rest while nobody does."""
+    if config.always_on or len(outputs) > 1 or not isinstance(outputs[0], VirtualCamera):
+        return None
+    return outputs[0].readers()

@@ -1,0 +1,141 @@
+"""Recorder: what the call shows, as a file as well, at no cost to the call."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from stream import StreamError
+from stream.frame import Frame
+from stream.reasons import reason
+from stream.sinks.clip import ClipWriter
+from stream.sinks.codecs import Codec, codec_for
+from stream.staging import beside, check_place
+
+_QUEUE_S = Fraction(1, 2)
+_NICENESS = 10
+# Encoders' options that keep up with a camera beside a call; their default takes three times that.
+_FAST = {
+    "h264": {"preset": "veryfast"},
+    "vp9": {"deadline": "realtime", "cpu-used": "8"},
+}
+# What is on the disk can be played at any time, also after kill -9: MP4 in pieces of half a
+# second, which become an ordinary MP4 at the end (without delay_moov the first piece is lost).
+_SAFE = {
+    ".mp4": {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "500000"},
+    ".mkv": {"cluster_time_limit": "500"},
+}
+_SAFE |= {".m4v": _SAFE[".mp4"], ".mov": _SAFE[".mp4"], ".webm": _SAFE[".mkv"]}
+
+
+class Recorder:
+    """Encodes frames on a thread of its own, each at its own time; picture only.
+
+    Where the encoder falls half a second behind, frames are dropped and counted. An error ends the
+    recording alone: `failed` says why, and what is done stays playable as NAME.partial.EXT, the
+    name that the file has while it is written.
+    """
+
+    def __init__(self, path: Path, like: Frame, *, rate: Fraction, force: bool = False) -> None:
+        """Raises StreamError where the file cannot be written, or exists and `force` is not set."""
+        codec = codec_for(path, None, with_alpha=False)
+        check_place(path, force, is_folder=False)
+        self.name = str(path)
+        self.notes = [f"{path}: picture only, no sound"]
+        self.dropped = 0
+        self._path, self._place = path, beside(path, "partial")
+        self._error: BaseException | None = None
+        self._first_pts: int | None = None
+        self._last_pts = -1
+        self._queue: queue.Queue[Frame | None] = queue.Queue(max(2, round(rate * _QUEUE_S)))
+        self._ready = threading.Event()
+        self._open = True
+        self._thread = threading.Thread(
+            target=self._encode, args=(like, codec, rate), name="recorder", daemon=True
+        )
+        self._thread.start()
+        self._ready.wait()
+        if self._error is not None:
+            self._open = False
+            raise self._error
+
+    @property
+    def failed(self) -> str | None:
+        """Why the recording ended before it was closed; None while it is well."""
+        return None if self._error is None else str(self._error)
+
+    def write(self, frame: Frame) -> None:
+        """Queue one frame, or drop it. Raises StreamError once the recording has failed."""
+        if self._error is not None:
+            raise self._error
+        try:
+            self._queue.put_nowait(frame)
+        except queue.Full:
+            self.dropped += 1
+
+    def close(self) -> None:
+        """Write what is queued and give the file its name; safe to call twice.
+
+        A failure of the recording is among `notes` then.
+        """
+        if not self._open:
+            return
+        self._open = False
+        self._queue.put(None)
+        self._thread.join()
+        if self._error is None:
+            try:
+                self._place.replace(self._path)
+            except OSError as error:
+                self._error = StreamError(
+                    f"cannot name {self._place} {self._path}: {reason(error)}"
+                )
+        if self.dropped:
+            self.notes.append(f"{self._path}: {self.dropped} frames left out, no time to encode")
+        if isinstance(self._error, StreamError):
+            self.notes.append(str(self._error))
+        elif self._error is not None:  # a bug
+            raise self._error
+
+    def _encode(self, like: Frame, codec: Codec, rate: Fraction) -> None:
+        if sys.platform == "linux":  # the call goes before: there, a thread has its own niceness
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        try:
+            writer = self._opened(like, codec, rate)
+            self._ready.set()
+            while (frame := self._queue.get()) is not None:
+                self._write(frame, writer)
+            writer.close()
+        except BaseException as error:
+            self._error = error
+            if self._ready.is_set() and isinstance(error, StreamError):
+                self._error = StreamError(f"{error}; what was recorded is in {self._place}")
+            self._ready.set()
+            while self._open and self._queue.get() is not None:
+                continue
+
+    def _opened(self, like: Frame, codec: Codec, rate: Fraction) -> ClipWriter:
+        return ClipWriter(
+            self._place,
+            like,
+            replace(codec, options=codec.options | _FAST.get(codec.canonical, {})),
+            shown=self._place,
+            rate=rate,
+            container_options=_SAFE[self._path.suffix.lower()] | {"flush_packets": "1"},
+        )
+
+    def _write(self, frame: Frame, writer: ClipWriter) -> None:
+        """Encode a frame, unless it is no later than the one before, which no file can hold."""
+        if self._first_pts is None:
+            self._first_pts = frame.pts
+        pts = frame.pts - self._first_pts
+        if pts <= self._last_pts:
+            self.dropped += 1
+            return
+        self._last_pts = pts
+        writer.write(replace(frame, pts=pts))
