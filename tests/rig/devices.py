@@ -136,6 +136,9 @@ class Reader:
         self._process.kill()
         self._process.wait()
         self._thread.join()
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
 
     @property
     def longest_gap_s(self) -> float:

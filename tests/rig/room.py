@@ -3,6 +3,8 @@ they turn up, and a bar that tells where it is."""
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,3 +39,11 @@ def like_the_room(shown: Planes) -> int:
 def distance(plane: Plane, other: Plane | int) -> NDArray[np.int16]:
     """How far the values of two planes lie apart."""
     return np.abs(plane.astype(np.int16) - np.asarray(other, np.int16))
+
+
+def checksum(planes: Planes) -> int:
+    """Of all planes, one after the other."""
+    crc = 0
+    for plane in planes:
+        crc = zlib.crc32(np.ascontiguousarray(plane), crc)
+    return crc

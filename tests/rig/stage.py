@@ -7,12 +7,14 @@ from bisect import bisect
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from rig.devices import GREEN, VIRTUAL, WEBCAM, Player, Program, Reader, Seen, gaps, wait_until
 
 WORDS = ("--output", VIRTUAL, "--background", GREEN)
+WARM_S = 0.5  # after the first picture
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,20 @@ class Stage:
         return self.wait_for(lambda each: each.person > 0.02, seconds, "a person", since_s)
 
     def check(self, since_s: float | None = None, gap_s: float = 0.1) -> dict[str, Any]:
-        """No room was shown and, since the first picture or then, no gap was longer; figures."""
+        """No room was shown and, since then or since all was warm, no gap was longer; figures."""
         room = self._show_no_room()
         shown = [each.at_s for each in self._written if each.stand_in is None]
-        written = self.written(shown[0] if since_s is None else since_s)
+        written = self.written(shown[0] + WARM_S if since_s is None else since_s)
         ages = sorted(each.age_s for each in written if each.stand_in is None)
         longest_s = max(gaps([each.at_s for each in written]), default=0.0)
+        began_s = self._written[0].at_s
+        late = [
+            (round(before.at_s - began_s, 2), round(after.at_s - before.at_s, 3))
+            for before, after in pairwise(written)
+            if after.at_s - before.at_s > gap_s
+        ]
         figures = {
+            "late": late,
             "frames": len(self._written),
             "stand_ins": len(self._written) - len(shown),
             "room_values": room,

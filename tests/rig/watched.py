@@ -11,16 +11,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-
 import run
 import stream.main
-from rig.room import Planes, like_the_room, outside_matte
+from rig.room import checksum, like_the_room, outside_matte
 from stream.backgrounds import open_background
 from stream.control import LiveControl
 from stream.frame import Alpha, Frame
@@ -67,14 +64,6 @@ class Watch:
     def __getattr__(self, name: str) -> Any:
         """Whatever else a sink has."""
         return getattr(self._sink, name)
-
-
-def checksum(planes: Planes) -> int:
-    """Of all planes, one after the other."""
-    crc = 0
-    for plane in planes:
-        crc = zlib.crc32(np.ascontiguousarray(plane), crc)
-    return crc
 
 
 class Control(LiveControl):
