@@ -95,7 +95,7 @@ def of_samples(samples: list[dict[str, float]]) -> dict[str, Any]:
 def judge(measured: dict[str, Any]) -> dict[str, bool]:
     """Whether each bar was reached."""
     return {
-        "exit_code": measured["exit_code"] == 130,
+        "exit_code": measured["exit_code"] == 0,
         "room_values": measured["room_values"] == 0,
         "longest_gap_ms": measured["longest_gap_ms"] <= GAP_MS,
         "found_again_s": (measured["found_again_s"] or 0) <= FOUND_S,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import run
-import stream.main
+import stream.live
 from rig.room import checksum, like_the_room, outside_matte
 from stream.backgrounds import open_background
 from stream.control import LiveControl
@@ -95,8 +95,8 @@ def main(path: str, *argv: str) -> int:
     if "--backgrounds" in argv:
         colors += map(str, Path(argv[argv.index("--backgrounds") + 1]).iterdir())
     with Path(path).open("w", buffering=1) as log:
-        stream.main.run = watching(stream.main.run, colors, log)
-        stream.main.LiveControl = Control  # type: ignore[misc]
+        stream.live.run = watching(stream.live.run, colors, log)
+        stream.live.LiveControl = Control  # type: ignore[misc]
         return run.main(list(argv))
 
 
