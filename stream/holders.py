@@ -14,6 +14,8 @@ def holders(path: str) -> list[str]:
         device = Path(path).stat().st_rdev
     except OSError:
         return []
+    if not device:  # a plain file
+        return []
     return [
         _named(process)
         for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda each: int(each.name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,6 +15,8 @@ import run
 from stream import doctor
 from stream.doctor import Finding, examine
 from stream.sinks.codecs import CODECS
+from stream.sources import cameras
+from stream.v4l2 import LOOPBACK_DRIVER, Device, Mode
 
 
 def by_subject(findings: list[Finding]) -> dict[str, Finding]:
@@ -57,14 +60,14 @@ def test_a_missing_network_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 @pytest.mark.skipif(sys.platform != "linux", reason="V4L2 devices are Linux's")
 def test_a_loopback_is_a_virtual_camera_and_no_camera(monkeypatch: pytest.MonkeyPatch) -> None:
-    devices = [
-        (Path("/dev/video0"), "uvcvideo", "Webcam", 0x1),
-        (Path("/dev/video1"), "uvcvideo", "Webcam's metadata", 0x800000),
-        (Path("/dev/video9"), "v4l2 loopback", "Virtual Camera", 0x3),
-    ]
-    monkeypatch.setattr(doctor, "_video_devices", lambda: iter(devices))
-    assert [finding.what for finding in doctor._cameras() if finding.is_there] == [
-        "/dev/video0: Webcam (uvcvideo)"
+    webcam = Device("/dev/video0", "uvcvideo", "Webcam", "usb-1", True, False)
+    loopback = Device("/dev/video9", LOOPBACK_DRIVER, "Virtual Camera", "platform:9", False, True)
+    mode = Mode("MJPG", (720, 1280), Fraction(30))
+    monkeypatch.setattr(cameras, "devices", lambda: [webcam, loopback])
+    monkeypatch.setattr(cameras, "modes_of", lambda path, fourccs: [mode])
+    monkeypatch.setattr(doctor, "devices", lambda: [webcam, loopback])
+    assert [finding.what for finding in doctor._cameras()] == [
+        "/dev/video0: Webcam, 1280×720 MJPG at 30 fps"
     ]
     assert [finding.what for finding in doctor._virtual_cameras()] == [
         "/dev/video9: Virtual Camera"
@@ -87,6 +90,6 @@ def test_real_devices_are_found(shared: Path, tmp_path: Path) -> None:
     words = [str(boot), "-t", "60", str(tmp_path), "bash", "-c", command]
     done = subprocess.run(words, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "/dev/video0: vivid (vivid)" in done.stdout
+    assert "/dev/video0: vivid, 1280×720" in done.stdout
     assert "/dev/video9: Webcam" in done.stdout
     assert "/dev/video10: VirtualCamera" in done.stdout

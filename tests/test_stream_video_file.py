@@ -13,6 +13,7 @@ import pytest
 
 from stream import StreamError
 from stream.frame import Frame, Matrix
+from stream.sources.times import Times
 from stream.sources.video_file import VideoFile
 
 MakeClip = Callable[..., Path]
@@ -473,3 +474,13 @@ def test_the_first_frame_can_be_looked_at_and_still_comes(make_clip: MakeClip) -
     assert len(frames) == 10
     assert np.array_equal(first.planes[0], frames[0].planes[0])
     assert first.pts == frames[0].pts
+
+
+def test_what_the_decoder_still_holds_when_reading_breaks_off_has_a_time(
+    make_clip: MakeClip,
+) -> None:
+    with av.open(str(make_clip("clip.mp4"))) as container:
+        times = Times(container, Fraction(1, 30), Fraction(30))
+    late = av.VideoFrame(16, 16, "yuv420p")  # without a time base, as a flush may give them
+    times.date(late)
+    assert (late.pts, late.time_base) == (0, Fraction(1, 30))

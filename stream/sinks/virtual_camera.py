@@ -20,6 +20,7 @@ from stream.sinks.packing import PACKINGS, Packing
 if sys.platform == "linux":
     from stream import v4l2
     from stream.holders import holders
+    from stream.openers import Openers
     from stream.sinks.loopbacks import loopbacks, said, why_busy
 if TYPE_CHECKING:
     from stream.v4l2 import Device, Readers
@@ -61,11 +62,13 @@ class VirtualCamera:
         if size_hw[0] % 2 or size_hw[1] % 2:
             raise StreamError(
                 f"cannot send {_times(size_hw)} to a virtual camera: programs that read it want "
-                f"even sides; give --size {_times((size_hw[0] // 2 * 2, size_hw[1] // 2 * 2))}"
+                f"even sides; give --size {size_hw[1] // 2 * 2}x{size_hw[0] // 2 * 2}"
             )
         self.notes: list[str] = []
         self._wanted_hw, self._fps, self._clock = size_hw, fps, clock
-        self._stale: Readers | None = None  # of a device that another program holds at its size
+        self._stale: Readers | Openers | None = (
+            None  # of a device that another program holds at its size
+        )
         self._checked_s: float | None = None
         self._path: str | None = None  # on Linux
         self._camera: pyvirtualcam.Camera | None = None
@@ -73,7 +76,7 @@ class VirtualCamera:
             device_name = self._open_first(loopbacks(device))
         else:
             device_name = self._open_elsewhere(device)
-        self.name = f"{device_name}, {_times(self._size_hw)} {self._fourcc}"
+        self.name = f"{device_name}, {_times(self._size_hw)} {_SENT_AS[self._fourcc]}"
 
     def write(self, frame: Frame) -> None:
         """Send one frame. Raises SinkLost when the device takes no more."""
@@ -86,11 +89,12 @@ class VirtualCamera:
             raise SinkLost(f"cannot send to {self._camera.device}: {error}") from error
         self._check()
 
-    def readers(self) -> Readers | None:
-        """Tells who reads the device; None where this system or driver cannot tell."""
+    def readers(self) -> Readers | Openers | None:
+        """Tells who reads the device; None where this system cannot tell."""
         if sys.platform == "linux" and self._path is not None:
-            with suppress(OSError):  # v4l2loopback before 0.13
-                return v4l2.Readers(self._path)
+            for kind in (v4l2.Readers, Openers):  # the first from v4l2loopback 0.13 on
+                with suppress(OSError):
+                    return kind(self._path)
         return None
 
     def close(self) -> None:
@@ -216,7 +220,7 @@ class VirtualCamera:
 
 
 def _times(size_hw: tuple[int, int]) -> str:
-    return f"{size_hw[1]}x{size_hw[0]}"
+    return f"{size_hw[1]}×{size_hw[0]}"
 
 
 def _by(path: str) -> str:

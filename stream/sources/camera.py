@@ -208,11 +208,8 @@ def _notes(mode: Mode, size_hw: tuple[int, int] | None, fps: Fraction | None) ->
     wanted_hw, wanted_fps = size_hw or USUAL_HW, fps or USUAL_FPS
     notes = []
     if mode.size_hw != wanted_hw:
-        (wanted_h, wanted_w), (h, w) = wanted_hw, mode.size_hw
-        notes.append(
-            f"the camera gives {w}×{h}: it has no {wanted_w}×{wanted_h} at "
-            f"{float(wanted_fps):.4g} fps"
-        )
+        wanted = "{1}×{0}".format(*wanted_hw)
+        notes.append(f"the camera has no {wanted} at {float(wanted_fps):.4g} fps")
     if mode.fps < wanted_fps:
         notes.append(
             f"the camera gives {float(mode.fps):.4g} fps, not {float(wanted_fps):.4g}: a smaller "
@@ -229,7 +226,12 @@ def _why_closed(device: CameraDevice) -> str:
         return f"you may not use {device.path}: {ALLOW}"
     if device_at(device.path) is None:
         return "it was unplugged; plug it in again"
-    if is_busy(device.path):
-        by = ", ".join(holders(device.path))
-        return f"{device.path} is used by {by or 'a program of another user'}: close it there"
-    return "unplug it and plug it in again"
+    try:
+        if not is_busy(device.path):
+            return "unplug it and plug it in again"
+    except OSError as error:
+        return f"{reason(error)}; unplug it and plug it in again"
+    if device.is_loopback:  # who feeds it has it open, too
+        return f"another program reads {device.path}: close it there"
+    by = ", ".join(holders(device.path)) or "a program of another user"
+    return f"{device.path} is used by {by}: close it there"

@@ -14,10 +14,12 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from stream.av_frames import format_of, planes_in, tags_of
+from stream.av_frames import format_of, planes_in
 from stream.frame import Plane, layout_of
+from stream.reasons import reason
 
 Planes = tuple[Plane, ...]
 Raw = NDArray[np.uint8]
@@ -51,13 +53,13 @@ class Pictures:
         planes = planes_in(picture)
         if len(planes) == 1:
             planes = (*planes, *[np.full_like(planes[0][::2, ::2], 128)] * 2)
-        return _live(planes, tags_of(picture).full_range)
+        return _live(planes, picture.color_range != ColorRange.MPEG)  # JPEG's own is full
 
     def _decoded(self, raw: Raw) -> av.VideoFrame:
         try:
             pictures: list[Any] = self._decoder.decode(av.Packet(raw.tobytes()))
         except av.FFmpegError as error:
-            raise BrokenPicture(str(error)) from error
+            raise BrokenPicture(reason(error)) from error
         if not pictures or (pictures[0].height, pictures[0].width) != self._size_hw:
             raise BrokenPicture("no picture, or one of another size")
         layout = layout_of(format_of(pictures[0]))
