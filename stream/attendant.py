@@ -85,4 +85,5 @@ class Attendant:
             return
         typed: list[Any] = [] if self._keys is None else [self._keys]
         came: list[Any] = [] if self._readers is None else [self._readers]
-        select.select([self._wake, *typed], [], came, _TICK_S)
+        # A driver's events are exceptional data, inotify's are ordinary.
+        select.select([self._wake, *typed, *came], [], came, _TICK_S)

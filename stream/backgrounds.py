@@ -20,6 +20,7 @@ from stream.sources.pictures import is_still, load_rgb
 
 _DEFAULT_BLUR_PX = 18.0
 _MOST_BLUR_PX = 200.0
+_BLUR_STEP = 1.25
 _HIDING = 4  # how much stronger the room is blurred where nothing better can be shown
 _WORK_SIGMA = 4.0  # the blur runs on planes shrunk so far that its sigma is about this
 
@@ -66,6 +67,15 @@ def _blur_px(strength: str) -> float:
             f"(pixels at 720 lines; {_DEFAULT_BLUR_PX:g} is the default)"
         )
     return blur_px
+
+
+def stepped_blur(spec: str, by: int) -> str:
+    """The blur so many steps stronger than one; the default for what is no blur."""
+    word, _, strength = spec.partition(":")
+    if word != "blur":
+        return "blur"
+    blur_px = _blur_px(strength) if strength else _DEFAULT_BLUR_PX
+    return f"blur:{min(max(blur_px * _BLUR_STEP**by, 1.0), _MOST_BLUR_PX):.3g}"
 
 
 def _open_file(spec: str) -> Background:

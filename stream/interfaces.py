@@ -51,7 +51,10 @@ class Backend(Protocol):
 class Background(Protocol):
     """What a frame and its matte become. Blur needs the matte too: the person must not smear."""
 
-    blends: bool  # True: give it frames whose edges are clean; False: it shows them as they came
+    @property
+    def blends(self) -> bool:
+        """True: give it frames whose edges are clean; False: it shows them as they came."""
+        ...
 
     def compose(self, frame: Frame, alpha: Alpha) -> Frame:
         """The composite of a frame and its own matte of the same size."""

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from stream.attendant import Attendant, Readers
 from stream.backends import open_backend
-from stream.backgrounds import open_background
 from stream.config import VIRTUAL_CAMERA, LiveConfig
 from stream.control import LiveControl, Settings
-from stream.foreground import as_it_came, clean
-from stream.frame import Frame
+from stream.foreground import clean
+from stream.frame import Alpha, Frame
 from stream.main import held, refiner
+from stream.meter import Meter
 from stream.pipeline import StageClock, run
 from stream.report import Report
 from stream.segmenter import CautiousSegmenter, display_hw
@@ -29,6 +29,7 @@ from stream.sources.camera import Camera
 from stream.sources.cameras import find_again, find_camera
 from stream.sources.live import Live, gray_frame
 from stream.sources.rehearsal import Rehearsal
+from stream.wardrobe import Wardrobe
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +48,13 @@ def live(config: LiveConfig) -> Report:
         opened = partial(held, stack)
         camera = opened(_open_camera(config))
         like = gray_frame(camera.size_hw)
-        background = opened(open_background(config.background))
+        wardrobe = opened(Wardrobe(control, config.backgrounds, like))
         backend = opened(open_backend(config.network_file))
         backend.fit(display_hw(like))  # made ready before anything is shown
         outputs = [opened(_open_output(word, config, like, camera.rate)) for word in config.output]
+        meter = Meter(Several(outputs))
         again = partial(_open_again, config, camera)
-        source = opened(Live(camera, again, like, float(camera.rate), control))
+        source = opened(Live(camera, again, like, float(camera.rate), control, meter.rest))
         opened(Attendant(control, None, _readers(config, outputs), lambda: None))
         shown = ", ".join(output.name for output in outputs)
         log.info("%s, to %s, by %s; Ctrl-C ends", camera.granted, shown, backend.name)
@@ -61,9 +63,9 @@ def live(config: LiveConfig) -> Report:
                 source,
                 CautiousSegmenter(backend),
                 refiner(config),
-                clean if config.edges == "clean" and background.blends else as_it_came,
-                background,
-                Several(outputs),
+                partial(_cleaned, config, wardrobe),
+                wardrobe,
+                meter,
                 clock,
                 lambda done: None,
             )
@@ -73,8 +75,24 @@ def live(config: LiveConfig) -> Report:
         engine=backend.name,
         output=shown,
         stages_ms=clock.percentiles_ms(50, 95),
-        notes=[note for part in (camera, *outputs) for note in part.notes],
+        notes=[*_told(meter, source), *(n for part in (camera, *outputs) for n in part.notes)],
     )
+
+
+def _told(meter: Meter, source: Live) -> list[str]:
+    """What there is to say about the whole of a run."""
+    p50, p95, p99 = (meter.latency.percentile_ms(percent) for percent in (50, 95, 99))
+    return [
+        f"latency, camera to output, ms: median {p50:.0f}, 95 % {p95:.0f}, 99 % {p99:.0f}; "
+        f"longest gap between frames {meter.longest_gap_ms:.0f}",
+        f"{source.dropped} frames of the camera dropped, {meter.stand_ins} without a picture, "
+        f"camera lost {source.losses} times",
+    ]
+
+
+def _cleaned(config: LiveConfig, wardrobe: Wardrobe, frame: Frame, alpha: Alpha) -> Frame:
+    """The frame with clean edges, where the background of the moment blends with them."""
+    return clean(frame, alpha) if config.edges == "clean" and wardrobe.blends else frame
 
 
 def _open_camera(config: LiveConfig) -> Camera | Rehearsal:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from stream.foreground import Clean
 from stream.interfaces import Background, Sink, Source
 from stream.matte import MatteRefiner
 from stream.segmenter import Segmenter
+
+_KEPT = 20_000  # times of each stage: eleven minutes of a call, which may last for hours
 
 OnFrame = Callable[[int], None]  # told how many frames are done
 
@@ -20,7 +23,8 @@ class StageClock:
 
     def __init__(self, warm_up: int = 5) -> None:
         self._warm_up = warm_up
-        self._spent_ns: dict[str, list[int]] = defaultdict(list)
+        self._spent_ns: dict[str, deque[int]] = defaultdict(partial(deque, maxlen=_KEPT))
+        self._counts: Counter[str] = Counter()
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
@@ -28,16 +32,18 @@ class StageClock:
         began_ns = time.perf_counter_ns()
         yield
         self._spent_ns[stage].append(time.perf_counter_ns() - began_ns)
+        self._counts[stage] += 1
 
     def count(self, stage: str) -> int:
         """How often a stage was run to its end."""
-        return len(self._spent_ns[stage])
+        return self._counts[stage]
 
     def percentiles_ms(self, *percents: int) -> dict[str, tuple[float, ...]]:
-        """For each stage its times at these percentiles, in milliseconds."""
+        """For each stage its last times at these percentiles, in milliseconds."""
         table = {}
         for stage, spent_ns in self._spent_ns.items():
-            ordered = sorted(spent_ns[self._warm_up :] or spent_ns)
+            cold = self._warm_up if self._counts[stage] <= _KEPT else 0
+            ordered = sorted(list(spent_ns)[cold:] or spent_ns)
             table[stage] = tuple(
                 ordered[min(len(ordered) - 1, len(ordered) * p // 100)] / 1e6 for p in percents
             )

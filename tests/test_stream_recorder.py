@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -66,9 +65,34 @@ def test_the_colors_are_tagged(tmp_path: Path, live) -> None:
 def test_while_it_is_written_it_is_called_partial(tmp_path: Path, live) -> None:
     sink = Recorder(tmp_path / "call.mp4", live(0), rate=RATE)
     assert [path.name for path in tmp_path.iterdir()] == ["call.partial.mp4"]
+    sink.write(live(0))
     sink.close()
     sink.close()
     assert [path.name for path in tmp_path.iterdir()] == ["call.mp4"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_without_a_frame_nothing_is_left_and_nothing_replaced(
+    tmp_path: Path, live, suffix: str
+) -> None:
+    path = tmp_path / f"call{suffix}"
+    path.write_text("old")
+    sink = Recorder(path, live(0), rate=RATE, force=True)
+    sink.close()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    assert "nothing is recorded" in sink.notes[-1]
+
+
+@pytest.mark.parametrize("step_us", [33_333, 100_000, 700_000])
+def test_the_last_frame_is_shown_at_any_pace(tmp_path: Path, live, step_us: int) -> None:
+    sink = Recorder(tmp_path / "call.mp4", live(0), rate=RATE)
+    for number in range(15):
+        sink.write(live(number * step_us))
+    sink.close()
+    assert [round(at * 1_000_000) for at in played(tmp_path / "call.mp4")] == [
+        number * step_us for number in range(15)
+    ]
 
 
 class Slow:
@@ -137,7 +161,22 @@ def test_a_full_disk_ends_the_recording_alone(
     sink.close()
     sink.close()
     assert sink.failed is not None
-    assert sink.failed in sink.notes
+    assert sink.notes[-1] == sink.failed
+    assert [path.name for path in tmp_path.iterdir()] == ["call.partial.mp4"]
+
+
+def test_a_failure_that_no_frame_met_is_in_the_notes(
+    tmp_path: Path, live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(writer: Slow) -> None:
+        raise StreamError("cannot write call: No space left on device: free some space")
+
+    monkeypatch.setattr(recorder, "ClipWriter", Slow)
+    monkeypatch.setattr(Slow, "close", full)
+    sink = Recorder(tmp_path / "call.mp4", live(0), rate=RATE)
+    sink.close()
+    assert sink.failed is not None
+    assert sink.notes[-1] == sink.failed
     assert [path.name for path in tmp_path.iterdir()] == ["call.partial.mp4"]
 
 
@@ -208,21 +247,3 @@ def test_a_killed_recording_plays_from_its_start_nearly_to_its_end(
     assert times[0] == 0
     assert times[-1] > 3  # of five seconds: the encoder looks ahead, the file is cut in halves
     assert len(times) == pytest.approx(float(times[-1]) * 30 + 1, abs=1)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have their own niceness on Linux only")
-def test_the_call_goes_before_the_encoder(
-    tmp_path: Path, live, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nice: list[int] = []
-
-    class Asked(Slow):
-        def __init__(self, place: Path, *_: object, **__: object) -> None:
-            nice.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-            place.touch()
-
-    monkeypatch.setattr(recorder, "ClipWriter", Asked)
-    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    Recorder(tmp_path / "call.mp4", live(0), rate=RATE).close()
-    assert nice == [max(before, 10)]
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before

@@ -66,8 +66,9 @@ def _asked_for(asked: str, found: list[Device]) -> Device:
         why = _NO_PERMISSION
     else:
         why = "there is none of that name" if not path.startswith("/") else "it is not there"
-    instead = f"there are {', '.join(map(said, found))}" if found else _why_none()
-    raise StreamError(f"cannot send to {asked}: {why}; {instead}")
+    if why != _NO_PERMISSION:
+        why += f"; there are {', '.join(map(said, found))}" if found else f"; {_why_none()}"
+    raise StreamError(f"cannot send to {asked}: {why}")
 
 
 _NO_PERMISSION = "no permission: sudo usermod -aG video $USER, then log in anew"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import queue
-import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,14 +13,14 @@ from stream import StreamError
 from stream.frame import Frame
 from stream.reasons import reason
 from stream.sinks.clip import ClipWriter
-from stream.sinks.codecs import Codec, codec_for
+from stream.sinks.codecs import codec_for
 from stream.staging import beside, check_place
 
 _QUEUE_S = Fraction(1, 2)
-_NICENESS = 10
-# Encoders' options that keep up with a camera beside a call; their default takes three times that.
+# What keeps up with a camera beside a call. No B-frames: with them and uneven times a hybrid MP4
+# loses its last frame (FFmpeg 8.1), and what the encoder holds back would be lost on kill -9.
 _FAST = {
-    "h264": {"preset": "veryfast"},
+    "h264": {"preset": "veryfast", "bf": "0"},
     "vp9": {"deadline": "realtime", "cpu-used": "8"},
 }
 # What is on the disk can be played at any time, also after kill -9: MP4 in pieces of half a
@@ -43,26 +42,29 @@ class Recorder:
 
     def __init__(self, path: Path, like: Frame, *, rate: Fraction, force: bool = False) -> None:
         """Raises StreamError where the file cannot be written, or exists and `force` is not set."""
+        if path.suffix.lower() not in _SAFE:
+            raise StreamError(f"cannot record to {path}: end the name with {', '.join(_SAFE)}")
         codec = codec_for(path, None, with_alpha=False)
         check_place(path, force, is_folder=False)
         self.name = str(path)
         self.notes = [f"{path}: picture only, no sound"]
         self.dropped = 0
         self._path, self._place = path, beside(path, "partial")
+        self._writer = ClipWriter(
+            self._place,
+            like,
+            replace(codec, options=codec.options | _FAST.get(codec.canonical, {})),
+            shown=self._place,
+            rate=rate,
+            container_options=_SAFE[path.suffix.lower()] | {"flush_packets": "1"},
+        )
         self._error: BaseException | None = None
         self._first_pts: int | None = None
         self._last_pts = -1
         self._queue: queue.Queue[Frame | None] = queue.Queue(max(2, round(rate * _QUEUE_S)))
-        self._ready = threading.Event()
         self._open = True
-        self._thread = threading.Thread(
-            target=self._encode, args=(like, codec, rate), name="recorder", daemon=True
-        )
+        self._thread = threading.Thread(target=self._encode, name="recorder", daemon=True)
         self._thread.start()
-        self._ready.wait()
-        if self._error is not None:
-            self._open = False
-            raise self._error
 
     @property
     def failed(self) -> str | None:
@@ -89,12 +91,7 @@ class Recorder:
         self._queue.put(None)
         self._thread.join()
         if self._error is None:
-            try:
-                self._place.replace(self._path)
-            except OSError as error:
-                self._error = StreamError(
-                    f"cannot name {self._place} {self._path}: {reason(error)}"
-                )
+            self._settle()
         if self.dropped:
             self.notes.append(f"{self._path}: {self.dropped} frames left out, no time to encode")
         if isinstance(self._error, StreamError):
@@ -102,34 +99,35 @@ class Recorder:
         elif self._error is not None:  # a bug
             raise self._error
 
-    def _encode(self, like: Frame, codec: Codec, rate: Fraction) -> None:
-        if sys.platform == "linux":  # the call goes before: there, a thread has its own niceness
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+    def _settle(self) -> None:
+        """Give the whole file its name; without a frame there is none."""
         try:
-            writer = self._opened(like, codec, rate)
-            self._ready.set()
-            while (frame := self._queue.get()) is not None:
-                self._write(frame, writer)
-            writer.close()
-        except BaseException as error:
+            if self._first_pts is None:
+                self._place.unlink()
+                self.notes.append(f"{self._path}: no frame came, nothing is recorded")
+            else:
+                self._place.replace(self._path)
+        except OSError as error:
+            self._error = StreamError(f"cannot name {self._place} {self._path}: {reason(error)}")
+
+    def _encode(self) -> None:
+        """Takes all up to the None of close(), which would wait for room for ever otherwise."""
+        for frame in iter(self._queue.get, None):
+            self._attempt(self._write, frame)
+        self._attempt(self._writer.close)
+
+    def _attempt(self, step: Callable[..., None], *values: Frame) -> None:
+        """One more step of a recording that is well."""
+        if self._error is not None:
+            return
+        try:
+            step(*values)
+        except StreamError as error:
+            self._error = StreamError(f"{error}; what was recorded is in {self._place}")
+        except BaseException as error:  # a bug, raised to whoever closes
             self._error = error
-            if self._ready.is_set() and isinstance(error, StreamError):
-                self._error = StreamError(f"{error}; what was recorded is in {self._place}")
-            self._ready.set()
-            while self._open and self._queue.get() is not None:
-                continue
 
-    def _opened(self, like: Frame, codec: Codec, rate: Fraction) -> ClipWriter:
-        return ClipWriter(
-            self._place,
-            like,
-            replace(codec, options=codec.options | _FAST.get(codec.canonical, {})),
-            shown=self._place,
-            rate=rate,
-            container_options=_SAFE[self._path.suffix.lower()] | {"flush_packets": "1"},
-        )
-
-    def _write(self, frame: Frame, writer: ClipWriter) -> None:
+    def _write(self, frame: Frame) -> None:
         """Encode a frame, unless it is no later than the one before, which no file can hold."""
         if self._first_pts is None:
             self._first_pts = frame.pts
@@ -138,4 +136,4 @@ class Recorder:
             self.dropped += 1
             return
         self._last_pts = pts
-        writer.write(replace(frame, pts=pts))
+        self._writer.write(replace(frame, pts=pts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -10,16 +11,17 @@ from stream.frame import Frame
 from stream.interfaces import Sink
 from stream.sinks import SinkLost
 
+log = logging.getLogger(__name__)
+
 
 class Several:
     """Writes each frame to all sinks, in their order.
 
-    A window or recording that fails is closed and left out, and `notes` says so; a virtual camera
-    that is lost is raised, and so is the failure of the last sink.
+    A window or recording that fails is closed, left out and told in the log; a virtual camera that
+    is lost is raised, and so is the failure of the last sink.
     """
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
-        self.notes: list[str] = []
         self._all = list(sinks)
         self._writing = list(sinks)
 
@@ -34,7 +36,7 @@ class Several:
                 self._writing.remove(sink)
                 if not self._writing:
                     raise
-                self.notes.append(str(error))
+                log.warning("%s", error)
                 sink.close()
 
     def close(self) -> None:

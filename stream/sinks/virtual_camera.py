@@ -25,7 +25,7 @@ if sys.platform == "linux":
 if TYPE_CHECKING:
     from stream.v4l2 import Device, Readers
 
-_LOG = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _CHECK_S = 1.0
 _ELSEWHERE = ("obs", "unitycapture")  # in this order
 _INSTALL = (
@@ -175,7 +175,7 @@ class VirtualCamera:
             self._attach()
         except (RuntimeError, OSError) as error:
             raise SinkLost(f"cannot go back to {_times(self._wanted_hw)}: {error}") from error
-        _LOG.info("%s is now sent at %s", self._path, _times(self._size_hw))
+        log.info("%s is now sent at %s", self._path, _times(self._size_hw))
 
     def _check(self) -> None:
         """Look once a second whether the driver still takes our frames.

@@ -42,17 +42,24 @@ class Live:
     A thread captures; the newest frame wins. While the camera is silent for less than half a
     second its last frame is given again, after that a stand-in, for which no matte is trusted.
     While nobody watches, the camera is closed and the line waits. `camera` is open and closed by
-    this; `reopen` finds it again. All frames have the size and format of `like`, a gray one.
+    this; `reopen` finds it again, and `on_rest` hears when the line waits. All frames have the size
+    and format of `like`, a gray one.
     """
 
     is_live = True
 
     def __init__(
-        self, camera: Source, reopen: OpenCamera, like: Frame, fps: float, control: LiveControl
+        self,
+        camera: Source,
+        reopen: OpenCamera,
+        like: Frame,
+        fps: float,
+        control: LiveControl,
+        on_rest: Callable[[], None] = lambda: None,
     ) -> None:
         self.losses = 0  # how often the camera was lost
         self.trouble = ""  # what is wrong with the camera now
-        self._reopen, self._control = reopen, control
+        self._reopen, self._control, self._on_rest = reopen, control, on_rest
         self._like, self._interval_s = like, 1 / fps
         self._latest = Latest()
         self._began_ns = time.monotonic_ns()
@@ -80,6 +87,7 @@ class Live:
                 raise self._error
             if not settings.watched:
                 yield self._stand_in("")  # so that no old picture waits for the next reader
+                self._on_rest()
                 self._control.wait_until(lambda now: now.watched or now.ended)
                 self._expect_start()
             elif settings.paused:
