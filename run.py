@@ -51,8 +51,11 @@ _LIVE_DEFAULTS, _DATA_DEFAULTS, _TRAIN_DEFAULTS = LiveConfig(), DataConfig(), Tr
 def live(config: Annotated[LiveConfig, Parameter(name="*")] = _LIVE_DEFAULTS) -> int:
     """Replace the background of a webcam, for calls, through a virtual camera."""
     from stream.live import live
+    from stream.terminal import status_line
 
-    return _close(live(config))
+    with status_line() as on_second:
+        report = live(config, on_second)
+    return _close(report)
 
 
 @app.command

@@ -6,6 +6,7 @@ import os
 import select
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -22,13 +23,17 @@ class Keys(Protocol):
         """For select."""
         ...
 
-    def react(self) -> None:
-        """Do what the keys say that were typed since."""
+    def react(self) -> bool:
+        """Pass on what was typed since; False when there will be no more."""
+        ...
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
         ...
 
 
 class Readers(Protocol):
-    """Who reads what is written; closed by the attendant."""
+    """Who reads what is written."""
 
     def fileno(self) -> int:
         """For select: it has exceptional data when somebody came or left."""
@@ -44,7 +49,7 @@ class Readers(Protocol):
 
 
 class Attendant:
-    """Waits for keys and readers at once, and calls `tick` once a second."""
+    """Waits for keys and readers at once, and calls `tick` once a second; closes both."""
 
     def __init__(
         self,
@@ -54,36 +59,52 @@ class Attendant:
         tick: Callable[[], None],
     ) -> None:
         self._control, self._keys, self._readers, self._tick = control, keys, readers, tick
+        self._attends_keys = keys is not None
+        self._error: BaseException | None = None
         self._closing = threading.Event()
         self._wake, self._waker = os.pipe()
         self._thread = threading.Thread(target=self._attend, name="attendant", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; safe to call twice."""
-        if not self._closing.is_set():
-            self._closing.set()
-            os.write(self._waker, b"\0")
-            self._thread.join()
-            os.close(self._wake)
-            os.close(self._waker)
-            if self._readers is not None:
-                self._readers.close()
+        """End the thread; safe to call twice. What broke it is raised."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        os.write(self._waker, b"\0")
+        self._thread.join()
+        os.close(self._wake)
+        os.close(self._waker)
+        for part in (self._readers, self._keys):
+            if part is not None:
+                part.close()
+        if self._error is not None:
+            raise self._error
 
     def _attend(self) -> None:
-        while not self._closing.is_set():
-            self._wait()
-            if self._readers is not None and (watching := self._readers.watching()) is not None:
-                self._control.change(watched=watching)
-            if self._keys is not None:
-                self._keys.react()
-            self._tick()
+        ticked_s = 0.0
+        try:
+            while not self._closing.is_set():
+                self._look()
+                if time.monotonic() - ticked_s >= _TICK_S:
+                    ticked_s = time.monotonic()
+                    self._tick()
+                self._wait()
+        except BaseException as error:
+            self._error = error
+            self._control.change(ended=True)
+
+    def _look(self) -> None:
+        if self._readers is not None and (watching := self._readers.watching()) is not None:
+            self._control.change(watched=watching)
+        if self._attends_keys and self._keys is not None:
+            self._attends_keys = self._keys.react()
 
     def _wait(self) -> None:
         if sys.platform == "win32":  # select knows sockets alone there
             self._closing.wait(_POLL_S)
             return
-        typed: list[Any] = [] if self._keys is None else [self._keys]
+        typed: list[Any] = [self._keys] if self._attends_keys else []
         came: list[Any] = [] if self._readers is None else [self._readers]
         # A driver's events are exceptional data, inotify's are ordinary.
         select.select([self._wake, *typed, *came], [], came, _TICK_S)

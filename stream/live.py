@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from functools import partial
@@ -15,6 +16,7 @@ from stream.config import VIRTUAL_CAMERA, LiveConfig
 from stream.control import LiveControl, Settings
 from stream.foreground import clean
 from stream.frame import Alpha, Frame
+from stream.keys import press, terminal_keys
 from stream.main import held, refiner
 from stream.meter import Meter
 from stream.pipeline import StageClock, run
@@ -29,14 +31,16 @@ from stream.sources.camera import Camera
 from stream.sources.cameras import find_again, find_camera
 from stream.sources.live import Live, gray_frame
 from stream.sources.rehearsal import Rehearsal
+from stream.status import status
 from stream.wardrobe import Wardrobe
 
 log = logging.getLogger(__name__)
 
 Output = VirtualCamera | Window | Recorder
+OnSecond = Callable[[str], None]  # hears the status line
 
 
-def live(config: LiveConfig) -> Report:
+def live(config: LiveConfig, on_second: OnSecond = lambda line: None) -> Report:
     """The webcam into a virtual camera until somebody ends it; Ctrl-C is the usual end.
 
     Raises StreamError where something cannot be opened, or the virtual camera is lost.
@@ -49,26 +53,22 @@ def live(config: LiveConfig) -> Report:
         camera = opened(_open_camera(config))
         like = gray_frame(camera.size_hw)
         wardrobe = opened(Wardrobe(control, config.backgrounds, like))
+        on_key = partial(press, control=control, wardrobe=wardrobe)
         backend = opened(open_backend(config.network_file))
         backend.fit(display_hw(like))  # made ready before anything is shown
+        segmenter = CautiousSegmenter(backend)
         outputs = [opened(_open_output(word, config, like, camera.rate)) for word in config.output]
         meter = Meter(Several(outputs))
         again = partial(_open_again, config, camera)
         source = opened(Live(camera, again, like, float(camera.rate), control, meter.rest))
-        opened(Attendant(control, None, _readers(config, outputs), lambda: None))
+        tick = partial(_tick, on_second, meter, control, source, segmenter)
+        opened(Attendant(control, terminal_keys(on_key), _readers(config, outputs), tick))
         shown = ", ".join(output.name for output in outputs)
         log.info("%s, to %s, by %s; Ctrl-C ends", camera.granted, shown, backend.name)
+        cleaned = partial(_cleaned, config, wardrobe)
+        typed = partial(_typed, outputs, on_key)
         with suppress(KeyboardInterrupt, WindowClosed):
-            run(
-                source,
-                CautiousSegmenter(backend),
-                refiner(config),
-                partial(_cleaned, config, wardrobe),
-                wardrobe,
-                meter,
-                clock,
-                lambda done: None,
-            )
+            run(source, segmenter, refiner(config), cleaned, wardrobe, meter, clock, typed)
     return Report(
         frames=clock.count("write"),
         seconds=time.monotonic() - began,
@@ -77,6 +77,24 @@ def live(config: LiveConfig) -> Report:
         stages_ms=clock.percentiles_ms(50, 95),
         notes=[*_told(meter, source), *(n for part in (camera, *outputs) for n in part.notes)],
     )
+
+
+def _tick(
+    on_second: OnSecond,
+    meter: Meter,
+    control: LiveControl,
+    source: Live,
+    segmenter: CautiousSegmenter,
+) -> None:
+    trouble = source.trouble or segmenter.failure or ""
+    on_second(status(meter.figures(), control.settings, source.dropped, trouble))
+
+
+def _typed(outputs: list[Output], on_key: Callable[[str], None], done: int) -> None:
+    """Pass on what was typed in a window."""
+    for output in outputs:
+        if isinstance(output, Window) and output.last_key is not None:
+            on_key(output.last_key)
 
 
 def _told(meter: Meter, source: Live) -> list[str]:

@@ -1,15 +1,18 @@
-"""What a terminal shows while a command runs: a progress bar, a table."""
+"""What a terminal shows while a command runs: a progress bar, a status line, a table."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 
 def show_table(titles: list[str], rows: list[list[str]]) -> None:
@@ -38,6 +41,41 @@ def progress(unit: str) -> Iterator[Callable[[int, int | None], None]]:
             bar.update(task, completed=done, total=total, rate=rate(done))
 
         yield show
+
+
+_STATUS_EVERY_S = 60.0
+
+
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """A line that is written anew on a terminal, else one a minute; on standard error."""
+    console = Console(stderr=True, highlight=False, markup=False)
+    if not console.is_terminal:
+        yield _Seldom(console)
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as shown:
+        # The live display moves other lines above itself, if they are written to what is standard
+        # error now.
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setStream(sys.stderr)
+        yield lambda line: shown.update(Text(line, overflow="ellipsis", no_wrap=True), refresh=True)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
+
+
+class _Seldom:
+    """The status as plain lines, for logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said_s = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        if time.monotonic() - self._said_s >= _STATUS_EVERY_S:
+            self._said_s = time.monotonic()
+            self._console.print(line, soft_wrap=True)
 
 
 def _per_second(unit: str) -> str:
