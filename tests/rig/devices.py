@@ -121,7 +121,7 @@ class Reader:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        self._size_hw = format_of(device).size_hw
+        self.size_hw = format_of(device).size_hw
         fourcc = format_of(device).fourcc
         assert fourcc == "YU12", f"{device} has {fourcc}"
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -146,11 +146,11 @@ class Reader:
         return max(gaps(self.times_s), default=0.0)
 
     def _follow(self) -> None:
-        h, w = self._size_hw
+        h, w = self.size_hw
         assert self._process.stdout is not None
         times = self._times()
         while len(raw := self._process.stdout.read(h * w * 3 // 2)) == h * w * 3 // 2:
-            seen = Seen(next(times), raw, self._size_hw)
+            seen = Seen(next(times), raw, self.size_hw)
             self._take(seen)
             self.times_s.append(seen.at_s)
 

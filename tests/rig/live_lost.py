@@ -48,10 +48,11 @@ def test_a_webcam_stops_and_comes_back(stage, note, pause):
     assert found_s <= FOUND_S
 
 
-def test_a_webcam_is_unplugged_and_comes_back_under_another_number(stage, note):
+def test_a_webcam_is_unplugged_and_comes_back_under_another_number(stage, note, pause):
     program = stage.live("--always-on", camera=VIVID)
     stage.read(lambda each: None)
     stage.wait_for(a_picture, 60, "a picture")
+    pause(2)
     unplug_vivid()
     lost_s = time.monotonic()
     stage.wait_for(a_card, 5, "the card", lost_s)
@@ -81,6 +82,7 @@ def test_a_webcam_fails(stage, note, pause, error):
     program = stage.live("--always-on", camera=VIVID)
     stage.read(lambda each: None)
     stage.wait_for(a_picture, 60, "a picture")
+    pause(2)
     press(error)
     pressed_s = time.monotonic()
     pause(1)
@@ -92,11 +94,12 @@ def test_a_webcam_fails(stage, note, pause, error):
     note(picture_after_s=round(again_s, 2), **figures)
 
 
-def test_a_webcam_fails_while_it_is_opened_again(stage, note):
+def test_a_webcam_fails_while_it_is_opened_again(stage, note, pause):
     player = stage.play()
     program = stage.live("--always-on", camera=VIVID)
     stage.read(lambda each: None)
     stage.wait_for(a_picture, 60, "a picture")
+    pause(2)
     player.stop()
     for error in ("inject_vidioc_reqbufs_error", "inject_vidioc_streamon_error"):
         press(error)
@@ -115,7 +118,7 @@ def test_a_webcam_loses_half_its_pictures(stage, note, pause):
         program = stage.live("--always-on", camera=VIVID)
         stage.read(lambda each: None)
         stage.wait_for(a_picture, 60, "a picture")
-        pause(5)
+        pause(6)
         figures = stage.check()
         assert program.end() == 0
     finally:

@@ -13,6 +13,7 @@ from stream.frame import Alpha, Plane
 
 ROOM_RGB = (90, 80, 180)
 ROOM_UV = (170, 125)  # the same in BT.601, limited range
+GREEN_YUV = (111, 105, 58)  # the background of the scenarios
 TOLERANCE = 3  # of 255: what rounding may do to a background
 NEAR = 24  # how near to ROOM_UV a pixel must be to be one of the room's
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from bisect import bisect
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from typing import Any
 from rig.devices import GREEN, VIRTUAL, WEBCAM, Player, Program, Reader, Seen, gaps, wait_until
 
 WORDS = ("--output", VIRTUAL, "--background", GREEN)
-WARM_S = 0.5  # after the first picture
+WARM_S = 1.0  # after the first picture
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Stage:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
+        self._program: Program  # started last
         self._log = Path()
-        self._logs = 0
         self._read_to = 0
         self._written: list[Written] = []
 
@@ -50,12 +51,12 @@ class Stage:
     ) -> Program:
         """The program under watch, with the room replaced by green."""
         self._show_no_room()  # so far
-        self._logs, self._read_to, self._written = self._logs + 1, 0, []
-        self._log = Path(f"/tmp/written-{self._logs}.jsonl")
+        self._log = Path(f"/tmp/written-{time.monotonic_ns()}.jsonl")
+        self._read_to, self._written = 0, []
         words = ("--camera", camera, "--network", network, *WORDS, *words)
-        program = Program(*words, watched=self._log, shell=shell)
-        self._stack.callback(program.kill)
-        return program
+        self._program = Program(*words, watched=self._log, shell=shell)
+        self._stack.callback(self._program.kill)
+        return self._program
 
     def read(self, take: Callable[[Seen], None] | None = None) -> Reader:
         """A program that reads the virtual camera."""
@@ -90,6 +91,7 @@ class Stage:
 
         def came() -> bool:
             found[:] = [each for each in self.written(since_s) if wanted(each)][:1]
+            assert found or self._program.alive, self._program.told
             return bool(found)
 
         wait_until(came, seconds, what)
