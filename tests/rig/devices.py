@@ -150,9 +150,10 @@ class Reader:
         assert self._process.stdout is not None
         times = self._times()
         while len(raw := self._process.stdout.read(h * w * 3 // 2)) == h * w * 3 // 2:
-            seen = Seen(next(times), raw, self.size_hw)
-            self._take(seen)
-            self.times_s.append(seen.at_s)
+            if (at_s := next(times, None)) is None:  # it was stopped in between
+                return
+            self._take(Seen(at_s, raw, self.size_hw))
+            self.times_s.append(at_s)
 
     def _times(self) -> Iterator[float]:
         assert self._process.stderr is not None

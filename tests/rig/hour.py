@@ -11,8 +11,8 @@ import json
 import random
 import sys
 import time
+from bisect import bisect
 from contextlib import ExitStack
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from rig.devices import GREEN, WEBCAM, Player, Program, Reader, captures, wait_until
-from rig.stage import Stage
+from rig.stage import Stage, longest_gap
 
 FLATS = {"red": (40, 40, 180), "gray": (120, 120, 120), "yellow": (40, 190, 190)}  # B, G, R
 SETTLED_S = 2.0  # after everything is back; then memory and descriptors are counted
@@ -89,25 +89,27 @@ class Soak:
         """The figures of the whole run."""
         written = self._stage.written()
         times_s = [each.at_s for each in written]
-        steady = [
-            (after - before, before)
-            for before, after in pairwise(times_s)
-            if not any(left <= after and before <= woke for left, woke in self.idle)
-        ]
-        worst_s, at_s = max(steady)
+        gaps_s = [longest_gap(run) for run in self._runs(times_s)]
         return {
             "seconds": times_s[-1] - times_s[0],
             "frames": len(written),
             "stand_ins": sum(each.stand_in is not None for each in written),
             "room_values": sum(each.room for each in written),
-            "longest_gap_ms": 1000 * worst_s,
-            "longest_gap_at_s": at_s - times_s[0],
+            "longest_gap_ms": 1000 * max(own_s for own_s, _ in gaps_s),
+            "and_with_standstills_ms": 1000 * max(whole_s for _, whole_s in gaps_s),
             "found_again_s": max(self.found_s, default=None),
             "woke_s": max(self.woke_s, default=None),
             "events": self.events,
             "samples": self.samples,
             "told": self.program.told,
         }
+
+    def _runs(self, times_s: list[float]) -> list[list[float]]:
+        """The times in pieces, cut where nobody watched."""
+        ends = [bisect(times_s, moment) for idle in self.idle for moment in idle]
+        starts_ends = [0, *ends, len(times_s)]
+        pieces = zip(starts_ends[::2], starts_ends[1::2], strict=True)
+        return [times_s[start:end] for start, end in pieces]
 
 
 def main(minutes: str, seed: str) -> None:

@@ -6,6 +6,7 @@ import signal
 
 from rig.devices import VIRTUAL, VIVID, Program, Seen, wait_until
 from rig.room import GREEN_YUV, checksum, like_the_room
+from stream.v4l2 import format_of
 
 
 def test_the_first_pictures_show_no_room(stage, note):
@@ -62,9 +63,12 @@ def test_a_reader_of_another_size_that_stayed_gets_whole_pictures(stage, note):
     assert not torn
     assert "640×360" in program.told, "it tells that another size is wanted"
     reader.stop()
-    larger = stage.read(lambda each: None)
-    larger.wait_for(30)
-    assert larger.size_hw == (720, 1280), "the size that it wanted, once nobody holds another"
+    wait_until(
+        lambda: format_of(VIRTUAL).size_hw == (720, 1280),
+        5,
+        "the size that it wanted, now that nobody holds another",
+    )
+    stage.read(lambda each: None).wait_for(30)
     assert program.end() == 0
     note(told=program.told)
 
