@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import sys
@@ -14,6 +15,7 @@ from stream.control import LiveControl
 
 _TICK_S = 1.0
 _POLL_S = 0.1  # where the system cannot wait for keys
+_REST_AFTER_S = 2.0  # programs let a camera go for a moment when they look around or change calls
 
 
 class Keys(Protocol):
@@ -60,6 +62,7 @@ class Attendant:
     ) -> None:
         self._control, self._keys, self._readers, self._tick = control, keys, readers, tick
         self._attends_keys = keys is not None
+        self._rest_at_s = math.inf
         self._error: BaseException | None = None
         self._closing = threading.Event()
         self._wake, self._waker = os.pipe()
@@ -95,10 +98,21 @@ class Attendant:
             self._control.change(ended=True)
 
     def _look(self) -> None:
-        if self._readers is not None and (watching := self._readers.watching()) is not None:
-            self._control.change(watched=watching)
+        if self._readers is not None:
+            self._see(self._readers.watching(), time.monotonic())
         if self._attends_keys and self._keys is not None:
             self._attends_keys = self._keys.react()
+
+    def _see(self, watching: bool | None, now_s: float) -> None:
+        """Who comes is served at once, who left is missed after a while."""
+        if watching:
+            self._rest_at_s = math.inf
+            self._control.change(watched=True)
+        elif watching is not None:
+            self._rest_at_s = now_s + _REST_AFTER_S
+        if now_s >= self._rest_at_s:
+            self._rest_at_s = math.inf
+            self._control.change(watched=False)
 
     def _wait(self) -> None:
         if sys.platform == "win32":  # select knows sockets alone there
