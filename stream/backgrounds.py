@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import ImageColor
 
 from stream import StreamError
 from stream.color import Rgb, planes_of
-from stream.compose import alpha_at, composite
+from stream.compose import composite, sized
 from stream.frame import SRGB, Alpha, Frame, Plane
 from stream.interfaces import Background
 from stream.sources.pictures import is_still, load_rgb
@@ -22,7 +23,8 @@ _DEFAULT_BLUR_PX = 18.0
 _MOST_BLUR_PX = 200.0
 _BLUR_STEP = 1.25
 _HIDING = 4  # how much stronger the room is blurred where nothing better can be shown
-_WORK_SIGMA = 4.0  # the blur runs on planes shrunk so far that its sigma is about this
+_WORK_SIGMA = 4.0  # the blur runs on planes shrunk so far that its sigma is once to twice this
+_LEAST = 1e-6  # weight of the room's mean everywhere
 
 
 def open_background(spec: str) -> Background:
@@ -258,35 +260,54 @@ class Blur:
 def _rooms(frame: Frame, alpha: Alpha, blur_px: float) -> tuple[Plane, ...]:
     """The room behind the person, blurred, plane by plane; `blur_px` is at 720 lines."""
     sigma_px = blur_px * min(frame.size_hw) / 720
+    rooms: dict[tuple[int, ...], _Room] = {}  # planes of all sizes are shrunk to one or two
     behind: list[Plane] = []
     for plane in frame.planes:
-        rows, columns = (part / whole for part, whole in zip(plane.shape, alpha.shape, strict=True))
-        behind.append(_room(plane, alpha, (sigma_px * rows, sigma_px * columns)))
+        parts = (side / whole for side, whole in zip(plane.shape, alpha.shape, strict=True))
+        sigmas_px = [sigma_px * part for part in parts]
+        small_hw = tuple(
+            -(-side // _shrink(sigma)) for side, sigma in zip(plane.shape, sigmas_px, strict=True)
+        )
+        if small_hw not in rooms:
+            shares = (small / whole for small, whole in zip(small_hw, plane.shape, strict=True))
+            sigma_y, sigma_x = (s * part for s, part in zip(sigmas_px, shares, strict=True))
+            rooms[small_hw] = _Room(sized(alpha, small_hw), sigma_y, sigma_x)
+        behind.append(rooms[small_hw].behind(plane))
     return tuple(behind)
 
 
-def _room(plane: Plane, alpha: Alpha, sigma_yx_px: tuple[float, float]) -> Plane:
-    """The plane blurred over the pixels of the room alone, by a sigma in its own pixels."""
-    h, w = plane.shape
-    small_hw = tuple(
-        max(1, round(side / max(1.0, sigma / _WORK_SIGMA)))
-        for side, sigma in zip((h, w), sigma_yx_px, strict=True)
-    )
-    small = cv2.resize(plane, small_hw[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
-    person = cv2.dilate(alpha_at(alpha, small_hw), np.ones((3, 3), np.uint8))
-    # A pixel with a trace of person spoils the mean more than it helps, and where the frame's edges
-    # were cleaned it is none of the room's: it counts where nothing else is near. Where nothing is,
-    # deep inside the person, the room's mean fills in.
-    weight = np.maximum(np.float32(person == 0), 1e-4 * (1 - person))
-    weighted = small * weight
-    anywhere = weighted.sum() / weight.sum() if weight.any() else small.mean()
-    sigma_y, sigma_x = (
-        max(sigma * part / whole, 0.3)
-        for sigma, part, whole in zip(sigma_yx_px, small_hw, (h, w), strict=True)
-    )
-    total, norm = (
-        cv2.GaussianBlur(values, (0, 0), sigma_x, sigmaY=sigma_y, borderType=cv2.BORDER_REPLICATE)
-        for values in (weighted, weight)
-    )
-    blurred = np.rint((total + 1e-6 * anywhere) / (norm + 1e-6)).astype(plane.dtype)
-    return cv2.resize(blurred, (w, h), interpolation=cv2.INTER_LINEAR)
+def _shrink(sigma_px: float) -> int:
+    """The power of two (halving is quick) by which a plane shrinks before it is blurred."""
+    return 1 << max(0, int(math.log2(max(sigma_px / _WORK_SIGMA, 1))))
+
+
+class _Room:
+    """Blurs what is not person, at the size (h, w) of `alpha`; sigmas are in its pixels."""
+
+    def __init__(self, alpha: Alpha, sigma_y: float, sigma_x: float) -> None:
+        person = cv2.dilate(alpha, np.ones((3, 3), np.uint8))
+        # A pixel with a trace of person spoils the mean more than it helps, and where the frame's
+        # edges were cleaned it is none of the room's: it counts where nothing else is near.
+        self._weight = np.maximum(np.float32(person == 0), 1e-4 * (1 - person))
+        self._sigmas = max(sigma_y, 0.3), max(sigma_x, 0.3)
+        self._norm = self._blurred(self._weight) + np.float32(_LEAST)
+
+    def behind(self, plane: Plane) -> Plane:
+        """The plane's own room, at the plane's size."""
+        small = sized(plane, self._weight.shape).astype(np.float32)
+        weighted = small * self._weight
+        # Deep inside the person, where nothing of the room is near, its mean fills in.
+        total = self._weight.sum()
+        anywhere = weighted.sum() / total if total else small.mean()
+        room = (self._blurred(weighted) + np.float32(_LEAST * anywhere)) / self._norm
+        return sized(np.rint(room).astype(plane.dtype), plane.shape)
+
+    def _blurred(self, values: Alpha) -> Alpha:
+        y, x = self._sigmas
+        kernel_wh = _kernel_side(x), _kernel_side(y)
+        return cv2.GaussianBlur(values, kernel_wh, x, sigmaY=y, borderType=cv2.BORDER_REPLICATE)
+
+
+def _kernel_side(sigma_px: float) -> int:
+    """Three sigmas to each side, where less than 0.3 % of a Gaussian is left."""
+    return 2 * math.ceil(3 * sigma_px) + 1

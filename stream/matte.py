@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from stream.compose import sized
 from stream.frame import Alpha, Frame
 
 # A sigmoid never quite says 0 or 1: without firm ends a breath of the old room lies over every
@@ -84,7 +83,7 @@ def feathered(alpha: Alpha, px: float) -> Alpha:
 
 def evenly(alpha: Alpha, frame: Frame) -> Alpha:
     """(h, w) of any size → (H, W) of the frame's, whatever the picture shows."""
-    return _sized(alpha, frame.size_hw)
+    return sized(alpha, frame.size_hw)
 
 
 def along_edges(alpha: Alpha, frame: Frame) -> Alpha:
@@ -102,22 +101,22 @@ def along_edges(alpha: Alpha, frame: Frame) -> Alpha:
     )
     scales = _scales(frame)
     guides = [
-        _sized(plane, small_hw).astype(np.float32) * np.float32(scale)
+        sized(plane, small_hw).astype(np.float32) * np.float32(scale)
         for plane, scale in zip(frame.planes, scales, strict=True)
     ]
-    gains, offset = _lines(_sized(alpha, small_hw), guides)
+    gains, offset = _lines(sized(alpha, small_hw), guides)
     # The planes of one size are summed up there: of 4:2:0, two thirds of the work at a quarter.
     sums: dict[tuple[int, ...], Alpha] = {}
     for plane, gain, scale in zip(frame.planes, gains, scales, strict=True):
-        gain = _sized(gain, plane.shape)
+        gain = sized(gain, plane.shape)
         part = cv2.multiply(plane, gain, dst=gain, scale=scale, dtype=cv2.CV_32F)
         so_far = sums.get(plane.shape)
         sums[plane.shape] = part if so_far is None else cv2.add(so_far, part, dst=part)
     *larger, smallest = sorted(sums, key=lambda hw: hw[0] * hw[1], reverse=True)
-    refined = cv2.add(sums[smallest], _sized(offset, smallest))
+    refined = cv2.add(sums[smallest], sized(offset, smallest))
     for hw in reversed(larger):
         # Compressed chroma comes in steps, which unsmoothed are stairs in the matte's outline.
-        refined = cv2.add(sums[hw], _sized(cv2.blur(refined, (3, 3)), hw))
+        refined = cv2.add(sums[hw], sized(cv2.blur(refined, (3, 3)), hw))
     return refined
 
 
@@ -175,17 +174,3 @@ def solved(matrix: list[list[Alpha]], wanted: list[Alpha]) -> list[Alpha]:
 
 def _mean(values: Alpha) -> Alpha:
     return cv2.blur(values, (_WINDOW_PX, _WINDOW_PX))
-
-
-def _sized(values: NDArray[Any], size_hw: tuple[int, ...]) -> NDArray[Any]:
-    """Another size; where smaller, by means over areas."""
-    h, w = size_hw
-    if h > values.shape[0]:
-        return cv2.resize(values, (w, h), interpolation=cv2.INTER_LINEAR)
-    # Halving is a quick special case: 720 to 96 lines take 0.1 ms by it, 0.8 in one step.
-    while values.shape[0] >= 4 * h and values.shape[1] >= 4 * w:
-        half_wh = values.shape[1] // 2, values.shape[0] // 2
-        values = cv2.resize(values, half_wh, interpolation=cv2.INTER_AREA)
-    if values.shape == size_hw:
-        return values
-    return cv2.resize(values, (w, h), interpolation=cv2.INTER_AREA)
