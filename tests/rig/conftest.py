@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from rig.devices import renew_loopbacks
 from rig.stage import Stage
 
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """An empty stage."""
+    renew_loopbacks()
     with ExitStack() as stack:
         yield Stage(stack)
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from stream.v4l2 import device_at, format_of
 
 ROOT = Path(__file__).parent.parent.parent
-CLIPS = Path(os.environ.get("RIG_CLIPS", "/tmp"))  # where the host left clips and networks
+CLIPS = Path("/tmp/out/clips")
 VIVID, WEBCAM, VIRTUAL = "/dev/video0", "/dev/video9", "/dev/video10"
 GREEN = "#00b140"
 
@@ -43,7 +43,11 @@ class Player:
         self._process = subprocess.Popen(
             ["ffmpeg", "-nostdin", "-v", "error", *feed, "-f", "v4l2", device],
         )
-        wait_until(lambda: captures(device), 20, f"{clip} plays on {device}")
+        try:
+            wait_until(lambda: captures(device), 20, f"{clip} plays on {device}")
+        except AssertionError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """The cable comes off."""
@@ -61,6 +65,12 @@ def plug(*devices: str, number: int = 0) -> None:
     """Plug `webcam` (vivid) or `loopback` in."""
     environment = os.environ | {"WEBCAM_NUMBER": str(number)}
     subprocess.run([Path(__file__).parent / "plug", *devices], check=True, env=environment)
+
+
+def renew_loopbacks() -> None:
+    """As after a start of the machine; v4l2loopback before 0.13 takes no second program anyway."""
+    unload("v4l2loopback")
+    plug("loopback")
 
 
 def unplug_vivid() -> None:

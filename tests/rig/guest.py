@@ -65,7 +65,8 @@ def boot(
 ) -> subprocess.CompletedProcess[str]:
     """Run Python with these words inside a guest that has so many seconds to live."""
     paths = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
-    environment = [f"PYTHONPATH={paths}", f"RIG_CLIPS={clips}", "PYTHONFAULTHANDLER=1"]
+    environment = [f"PYTHONPATH={paths}", "PYTHONFAULTHANDLER=1"]
+    shutil.copytree(clips, out / "clips")  # the guest does not see this machine's /tmp
     return subprocess.run(
         [HERE / "boot", rig, out, f"{seconds}", "env", *environment, sys.executable, *command],
         cwd=ROOT,

@@ -12,7 +12,9 @@ import random
 import sys
 import time
 from bisect import bisect
+from collections import Counter
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import cv2
 import numpy as np
 
 from rig.devices import GREEN, WEBCAM, Player, Program, Reader, captures, wait_until
-from rig.stage import Stage, longest_gap
+from rig.stage import GAP_S, Stage, longest_gap
 
 FLATS = {"red": (40, 40, 180), "gray": (120, 120, 120), "yellow": (40, 190, 190)}  # B, G, R
 SETTLED_S = 2.0  # after everything is back; then memory and descriptors are counted
@@ -35,7 +37,7 @@ class Soak:
         self._player = stage.play()
         self.program: Program = stage.live("--backgrounds", str(folder))
         self._reader: Reader = stage.read(lambda each: None)
-        self.events: dict[str, int] = {"camera cut": 0, "reader left": 0, "background changed": 0}
+        self.events: list[tuple[float, str]] = []
         self.samples: list[dict[str, float]] = []
         self.found_s: list[float] = []
         self.woke_s: list[float] = []
@@ -57,16 +59,17 @@ class Soak:
         )
 
     def _cut(self) -> None:
-        self.events["camera cut"] += 1
+        self._note("camera cut")
         self._player.stop()
         wait_until(lambda: not captures(WEBCAM), 5, "the webcam is gone")
         time.sleep(self._random.uniform(0.1, 5))
         self._player = Player("room.avi")
         back_s = time.monotonic()
-        self.found_s.append(self._stage.wait_for_person(10, back_s) - back_s)
+        self._note("camera back")
+        self.found_s.append(longest_gap([back_s, self._stage.wait_for_person(10, back_s)])[0])
 
     def _leave(self) -> None:
-        self.events["reader left"] += 1
+        self._note("reader left")
         left_s = time.monotonic()
         self._reader.stop()
         time.sleep(self._random.uniform(0.1, 6))
@@ -74,11 +77,15 @@ class Soak:
         self._reader = Reader(lambda each: None)
         woke_s = self._stage.wait_for_person(10, came_s)
         self.idle.append((left_s, woke_s))
-        self.woke_s.append(woke_s - came_s)
+        self._note("reader back")
+        self.woke_s.append(longest_gap([came_s, woke_s])[0])
 
     def _change(self) -> None:
-        self.events["background changed"] += 1
+        self._note("background changed")
         self._stage.choose(self._random.choice(self._choices))
+
+    def _note(self, what: str) -> None:
+        self.events.append((time.monotonic(), what))
 
     def close(self) -> None:
         """End whatever this started itself."""
@@ -99,10 +106,24 @@ class Soak:
             "and_with_standstills_ms": 1000 * max(whole_s for _, whole_s in gaps_s),
             "found_again_s": max(self.found_s, default=None),
             "woke_s": max(self.woke_s, default=None),
-            "events": self.events,
+            "events": Counter(what for _, what in self.events),
+            "long_gaps": self._long_gaps(times_s),
             "samples": self.samples,
             "told": self.program.told,
         }
+
+    def _long_gaps(self, times_s: list[float]) -> list[str]:
+        """What happened last before the gaps that are worth a look."""
+        told = []
+        for run in self._runs(times_s):
+            for before, after in pairwise(run):
+                if after - before > GAP_S:
+                    at_s, what = max(event for event in self.events if event[0] <= after)
+                    gap_ms = [round(1000 * gap) for gap in longest_gap([before, after])]
+                    told.append(
+                        f"{gap_ms[0]} of {gap_ms[1]} ms, {before - at_s:.2f} s after {what}"
+                    )
+        return told
 
     def _runs(self, times_s: list[float]) -> list[list[float]]:
         """The times in pieces, cut where nobody watched."""

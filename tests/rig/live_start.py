@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from rig.devices import VIRTUAL, VIVID, Program, Seen, wait_until
+from rig.devices import VIRTUAL, VIVID, Program, Seen, captures, wait_until
 from rig.room import GREEN_YUV, checksum, like_the_room
 from stream.v4l2 import format_of
 
@@ -64,7 +64,7 @@ def test_a_reader_of_another_size_that_stayed_gets_whole_pictures(stage, note):
     assert "640×360" in program.told, "it tells that another size is wanted"
     reader.stop()
     wait_until(
-        lambda: format_of(VIRTUAL).size_hw == (720, 1280),
+        lambda: captures(VIRTUAL) and format_of(VIRTUAL).size_hw == (720, 1280),
         5,
         "the size that it wanted, now that nobody holds another",
     )
