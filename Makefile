@@ -1,16 +1,23 @@
 # make demo: a clip in, a clip with a new background out.   make test: the tests.
-# Both set up what they need in .venv, from nothing but Python 3.11 or later.
+# make rig: the tests of live on real devices, in a small Linux of their own, and two minutes of
+# tests/soak.py; wants v4l-utils, ffmpeg and kmod.
+# All set up what they need in .venv, from nothing but Python 3.11 or later.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test rig lint clean
 
 demo: .venv/demo.done
 	$(BIN)/python docs/demo.py demo
 
 test: .venv/dev.done
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# The camera of the rig sees the portrait that the demo shows. -s: what was measured is printed.
+rig: .venv/dev.done .venv/demo.done
+	$(BIN)/python -m pytest -m rig -s -rs tests/test_rig.py $(PYTEST_ARGS)
+	$(BIN)/python tests/soak.py --minutes 2
 
 lint: .venv/dev.done
 	$(BIN)/ruff check

@@ -1,0 +1,123 @@
+"""Live for an hour while all around it changes, in the rig: what it costs and whether it holds.
+
+    python tests/soak.py
+    python tests/soak.py --minutes 2 --seed 7 --json soak.json
+
+The camera is cut, the reader leaves and the background changes at random. Prints a table; the exit
+code is 1 when a bar was missed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from statistics import linear_regression, median
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from rig import clips, guest
+
+GAP_MS, FOUND_S, WAKE_S = 100, 2.0, 0.5
+BLOCKS = 12  # memory is compared by the medians of so many parts of the run
+NOISE_MB = 2.0  # growth from the first half to the second that is none
+
+app = App(help=__doc__)
+
+
+@app.default
+def soak(
+    *,
+    minutes: float = 60,
+    seed: int = 1,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> int:
+    """Soak, print what was measured, and judge it."""
+    console = Console()
+    try:
+        rig = guest.the_rig()
+    except guest.Missing as reason:
+        console.print(f"skipped: {reason}")
+        return 0
+    picture = clips.portrait()
+    if picture is None:
+        console.print("skipped: needs the portrait in scikit-image's wheel")
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        seen = Path(folder) / "clips"
+        seen.mkdir()
+        clips.make_all(seen, picture)
+        out = Path(folder) / "out"
+        done = guest.boot(
+            rig, out, 60 * minutes + 180, seen, "-m", "rig.hour", f"{minutes}", f"{seed}"
+        )
+        report = out / "soak.json"
+        if done.returncode or not report.exists():
+            console.print(done.stdout + done.stderr, markup=False)
+            return 1
+        measured = json.loads(report.read_text())
+    measured |= of_samples(measured["samples"])
+    if json_file is not None:
+        json_file.write_text(json.dumps(measured, indent=2) + "\n")
+    judged = judge(measured)
+    console.print(table(measured, judged))
+    console.print(measured["told"], markup=False)
+    return int(not all(judged.values()))
+
+
+def of_samples(samples: list[dict[str, float]]) -> dict[str, Any]:
+    """Slope of the memory, by the medians of parts of the run after its first twelfth."""
+    late = samples[len(samples) // BLOCKS :]
+    size = max(1, len(late) // BLOCKS)
+    blocks = [late[start : start + size] for start in range(0, len(late) - size + 1, size)]
+    at_h = [median(each["at_s"] for each in block) / 3600 for block in blocks]
+    memory_mb = [median(each["memory_mb"] for each in block) for block in blocks]
+    slope = linear_regression(at_h, memory_mb).slope if len(blocks) > 1 else 0.0
+    half = len(late) // 2
+    grown = median(each["memory_mb"] for each in late[half:]) - median(
+        each["memory_mb"] for each in late[: max(1, half)]
+    )
+    descriptors = [int(each["descriptors"]) for each in samples]
+    return {
+        "memory_mb": memory_mb[-1],
+        "memory_slope_mb_per_hour": slope,
+        "memory_grown_mb": grown,
+        "descriptors": sorted(set(descriptors)),
+    }
+
+
+def judge(measured: dict[str, Any]) -> dict[str, bool]:
+    """Whether each bar was reached."""
+    return {
+        "exit_code": measured["exit_code"] == 0,
+        "room_values": measured["room_values"] == 0,
+        "longest_gap_ms": measured["longest_gap_ms"] <= GAP_MS,
+        "found_again_s": (measured["found_again_s"] or 0) <= FOUND_S,
+        "woke_s": (measured["woke_s"] or 0) <= WAKE_S,
+        "memory_grown_mb": measured["memory_grown_mb"] <= NOISE_MB,
+        "descriptors": len(measured["descriptors"]) == 1,
+    }
+
+
+def table(measured: dict[str, Any], judged: dict[str, bool]) -> Table:
+    """All figures, those with a bar first."""
+    shown = Table("", "measured", "")
+    names = [*judged, *(name for name in measured if name not in judged)]
+    for name in names:
+        value = measured[name]
+        if name in ("samples", "told"):
+            continue
+        said = f"{value:.2f}" if isinstance(value, float) else str(value)
+        verdict = {True: "holds", False: "MISSED"}[judged[name]] if name in judged else ""
+        shown.add_row(name.replace("_", " "), said, verdict)
+    return shown
+
+
+if __name__ == "__main__":
+    app()
