@@ -118,7 +118,8 @@ class Soak:
         for run in self._runs(times_s):
             for before, after in pairwise(run):
                 if after - before > GAP_S:
-                    at_s, what = max(event for event in self.events if event[0] <= after)
+                    earlier = (event for event in self.events if event[0] <= after)
+                    at_s, what = max(earlier, default=(times_s[0], "the start"))
                     gap_ms = [round(1000 * gap) for gap in longest_gap([before, after])]
                     told.append(
                         f"{gap_ms[0]} of {gap_ms[1]} ms, {before - at_s:.2f} s after {what}"
