@@ -27,8 +27,11 @@ _WORK_SIGMA = 4.0  # the blur runs on planes shrunk so far that its sigma is onc
 _LEAST = 1e-6  # weight of the room's mean everywhere
 
 
-def open_background(spec: str) -> Background:
-    """The background a user named: see `--background`. Raises StreamError with what to try."""
+def open_background(spec: str, clip_ahead: int = 0) -> Background:
+    """The background a user named: see `--background`. Raises StreamError with what to try.
+
+    `clip_ahead`: as `ahead` of VideoLoop.
+    """
     word, _, strength = spec.partition(":")
     if word == "blur":
         return Blur(_blur_px(strength) if ":" in spec else _DEFAULT_BLUR_PX)
@@ -40,7 +43,7 @@ def open_background(spec: str) -> Background:
     if spec in by_name:
         return by_name[spec]()
     if "://" in spec or _is_file(spec):
-        return _open_file(spec)
+        return _open_file(spec, clip_ahead)
     try:
         return color(ImageColor.getrgb(spec))
     except ValueError:
@@ -80,11 +83,11 @@ def stepped_blur(spec: str, by: int) -> str:
     return f"blur:{min(max(blur_px * _BLUR_STEP**by, 1.0), _MOST_BLUR_PX):.3g}"
 
 
-def _open_file(spec: str) -> Background:
+def _open_file(spec: str, clip_ahead: int) -> Background:
     """A picture if it is one that does not move, else a clip."""
     from stream.video_loop import VideoLoop  # FFmpeg is loaded only for a clip
 
-    return picture(Path(spec)) if is_still(spec) else VideoLoop(spec)
+    return picture(Path(spec)) if is_still(spec) else VideoLoop(spec, clip_ahead)
 
 
 def gray_planes(frame: Frame) -> tuple[Plane, ...]:

@@ -25,7 +25,7 @@ def carded(frame: Frame, text: str) -> Frame:
     card = _card(text, frame.size_hw) if text else None
     if card is None:
         return frame
-    alpha = card[1]
+    _, alpha = card
     planes = tuple(plane.copy() for plane in frame.planes)
     patches = tuple(_middle(plane, frame.size_hw, alpha.shape) for plane in planes)
     over = frame.with_planes(_stored(text, frame.size_hw, frame.format, frame.color))
@@ -47,13 +47,13 @@ def _middle(plane: Plane, size_hw: tuple[int, int], card_hw: tuple[int, ...]) ->
 @lru_cache(maxsize=8)
 def _card(text: str, size_hw: tuple[int, int]) -> tuple[NDArray[np.float32], Alpha] | None:
     """Gray values 0-1 and opacity of a card for a frame of this size; None where it has no room."""
-    height, width = size_hw
     text_px = min(size_hw) / _LINES
-    wide_px = _box_hw(text, text_px)[1]
-    text_px *= min(1.0, _WIDEST * width / wide_px)
-    box_hw = _box_hw(text, text_px)
-    if text_px < _LEAST_PX or box_hw[0] > _WIDEST * height:
+    if text_px < _LEAST_PX:
         return None
+    text_px *= min(1.0, (_WIDEST * size_hw[1] - _GRID_PX) / _box_hw(text, text_px)[1])  # long texts
+    if text_px < _LEAST_PX:
+        return None
+    box_hw = _box_hw(text, text_px)
     h, w = box_hw
     box = Image.new("L", (w * _FINE, h * _FINE))
     ImageDraw.Draw(box).rounded_rectangle(
@@ -63,11 +63,15 @@ def _card(text: str, size_hw: tuple[int, int]) -> tuple[NDArray[np.float32], Alp
     font = ImageFont.load_default(text_px)
     # From the middle of the lower-case letters, so that p and y do not push the line up.
     ImageDraw.Draw(letters).text((w / 2, h / 2 + 0.35 * text_px), text, 255, font, anchor="ms")
-    shade, ink = (np.asarray(part, np.float32) / 255 for part in (box.reduce(_FINE), letters))
-    alpha = ink + (1 - ink) * shade * np.float32(_BOX_OPACITY)
-    share = ink / np.maximum(alpha, 1e-6)  # straight alpha: how much of what is seen is ink
+    shade, ink = _unit(box.reduce(_FINE)), _unit(letters)
+    alpha = ink + (1 - ink) * shade * _BOX_OPACITY
+    share = ink / np.maximum(alpha, 1e-6)  # of ink in what is seen, as alpha is straight
     gray = _BOX_GRAY + (_TEXT_GRAY - _BOX_GRAY) * share
     return gray.astype(np.float32), alpha.astype(np.float32)
+
+
+def _unit(drawn: Image.Image) -> NDArray[np.float64]:
+    return np.asarray(drawn, np.float64) / 255
 
 
 def _box_hw(text: str, text_px: float) -> tuple[int, int]:

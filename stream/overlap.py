@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 from stream.frame import Frame
 from stream.interfaces import Sink, Source
@@ -30,6 +31,18 @@ class ReadAhead:
             yield frame
         if self._error is not None:
             raise self._error
+
+    def ready(self) -> Frame | None:
+        """The next frame, once iterating has begun; None where it is not read yet or all ended.
+
+        An error of the source is raised here.
+        """
+        with suppress(queue.Empty):
+            frame = self._queue.get_nowait()
+            if frame is None and self._error is not None:
+                raise self._error
+            return frame
+        return None
 
     def close(self) -> None:
         """Stop reading and close the source; safe to call twice."""

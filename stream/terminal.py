@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,16 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+
+def in_foreground(fd: int) -> bool:
+    """Whether a terminal listens to this program: a shell may have it in the background (&)."""
+    if sys.platform == "win32":
+        return True
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:  # it was closed, or is another session's
+        return False
 
 
 def show_table(titles: list[str], rows: list[list[str]]) -> None:
@@ -48,21 +59,45 @@ _STATUS_EVERY_S = 60.0
 
 @contextmanager
 def status_line() -> Iterator[Callable[[str], None]]:
-    """A line that is written anew on a terminal, else one a minute; on standard error."""
+    """A line that is written anew on a terminal, else one a minute; on standard error.
+
+    So is it one a minute while another program has the terminal.
+    """
     console = Console(stderr=True, highlight=False, markup=False)
-    if not console.is_terminal:
-        yield _Seldom(console)
+    seldom = _Seldom(console)
+    if not sys.stderr.isatty() or console.is_dumb_terminal:
+        yield seldom
         return
+    terminal = sys.stderr.fileno()
     with Live(console=console, auto_refresh=False, transient=True) as shown:
-        # The live display moves other lines above itself, if they are written to what is standard
-        # error now.
-        for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler):
-                handler.setStream(sys.stderr)
-        yield lambda line: shown.update(Text(line, overflow="ellipsis", no_wrap=True), refresh=True)
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)
+        console.show_cursor(True)  # after Ctrl-Z the shell would be without one
+
+        def show(line: str) -> None:
+            if in_foreground(terminal):
+                shown.update(Text(line, overflow="ellipsis", no_wrap=True), refresh=True)
+            else:
+                seldom(line)
+
+        with _logging_above():
+            yield show
+
+
+@contextmanager
+def _logging_above() -> Iterator[None]:
+    """Let what is logged go through a live display, which moves it above itself: it has taken the
+    place of standard error, but not where that was kept."""
+    moved = [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.__stderr__
+    ]
+    for handler in moved:
+        handler.setStream(sys.stderr)
+    try:
+        yield
+    finally:
+        for handler in moved:
+            handler.setStream(sys.__stderr__)
 
 
 class _Seldom:

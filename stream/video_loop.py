@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 from stream import StreamError
@@ -11,24 +13,33 @@ from stream.backgrounds import cover, cover_hw
 from stream.color import coded_rgb_of, planes_of
 from stream.compose import composite
 from stream.frame import Alpha, Frame, Plane
+from stream.overlap import ReadAhead
 from stream.sources.video_file import VideoFile
+
+log = logging.getLogger(__name__)
 
 
 class VideoLoop:
-    """Shows, behind each frame, the clip's frame of the same time since the start."""
+    """Shows, behind each frame, the clip's frame of the same time since the start.
+
+    With `ahead`, for what is live, so many frames are decoded and fitted ahead on a thread, and
+    nothing waits: while the clip is late (it is opened again at its end) its last frame stays, and
+    its time stands still.
+    """
 
     blends = True
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, ahead: int = 0) -> None:
         try:
-            self._clip = VideoFile(path)
+            self._clip = Endless(path)
         except StreamError as error:
             raise StreamError(
                 f"cannot use background {path}: it is no picture or clip that can be read"
             ) from error
-        self._moments = self._endless()
-        self._ends_s, self._shown = next(self._moments)
+        self._ahead = ReadAhead(self._clip, ahead) if ahead else None
+        self._frames = iter(self._ahead or self._clip)
+        self._shown = next(self._frames)
+        self._next: Frame | None = None
         self._began_s: Fraction | None = None
         self._planes: tuple[Plane, ...] = ()
         self._made_from: tuple[object, ...] | None = None
@@ -43,49 +54,107 @@ class VideoLoop:
 
     def close(self) -> None:
         """Close the clip; safe to call twice."""
-        self._clip.close()
+        (self._ahead or self._clip).close()
 
     def _planes_for(self, frame: Frame) -> tuple[Plane, ...]:
-        time_s = frame.pts * frame.time_base
-        if self._began_s is None:
-            self._began_s = time_s
-        while self._ends_s <= time_s - self._began_s:
-            self._ends_s, self._shown = next(self._moments)
-        made_from = (self._shown, frame.size_hw, frame.format, frame.color, frame.pixel_aspect)
+        self._clip.like = frame if self._ahead else None
+        self._go_to(frame.pts * frame.time_base)
+        made_from = (self._shown, *_kind(frame))
         if self._made_from != made_from:
             self._planes, self._made_from = fitted(self._shown, frame), made_from
         return self._planes
 
-    def _endless(self) -> Iterator[tuple[Fraction, Frame]]:
-        """(when it ends, in seconds since the start, frame), the clip again and again."""
+    def _go_to(self, time_s: Fraction) -> None:
+        """Show the clip's frame of this time."""
+        if self._began_s is None:
+            self._began_s = time_s
+        while True:
+            self._next = self._next or self._following()
+            if self._next is None:
+                late_s = time_s - self._began_s - _time_s(self._shown) - 1 / self._clip.rate
+                self._began_s += max(late_s, Fraction(0))
+                return
+            if _time_s(self._next) > time_s - self._began_s:
+                return
+            self._shown, self._next = self._next, None
+
+    def _following(self) -> Frame | None:
+        """The clip's next frame; None where it is not ready and must not be waited for."""
+        if self._ahead is None:
+            return next(self._frames)
+        try:
+            return self._ahead.ready()
+        except StreamError as error:
+            log.warning("the background stands still: %s", error)
+            self._ahead.close()
+            return None
+
+
+class Endless:
+    """A clip again and again, as a source; the time goes on, from 0.
+
+    While `like` is set the frames come fitted to it.
+    """
+
+    is_live = False
+
+    def __init__(self, path: str) -> None:
+        self.like: Frame | None = None
+        self._path = path
+        self._clip = VideoFile(path)
+        self.rate = self._clip.rate
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames; it never ends."""
         began_s = Fraction(0)
         while True:
-            first_s = shown_s = self._clip.first.pts * self._clip.first.time_base
-            waiting: Frame | None = None
-            for shown in self._clip:
-                shown_s = shown.pts * shown.time_base
-                if waiting is not None:
-                    yield began_s + shown_s - first_s, waiting
-                waiting = shown
-            began_s += shown_s - first_s + 1 / self._clip.rate
-            yield began_s, waiting or self._clip.first
+            first_s = _time_s(self._clip.first)
+            time_s = began_s
+            for frame in self._clip:
+                time_s = began_s + _time_s(frame) - first_s
+                yield _at(self._fitted(frame), time_s)
+            began_s = time_s + 1 / self._clip.rate
             self._clip.close()
             self._clip = VideoFile(self._path)
+
+    def close(self) -> None:
+        """Close the clip; safe to call twice."""
+        self._clip.close()
+
+    def _fitted(self, frame: Frame) -> Frame:
+        like = self.like
+        return frame if like is None else replace(like, planes=fitted(frame, like))
+
+
+def _time_s(frame: Frame) -> Fraction:
+    return frame.pts * frame.time_base
+
+
+def _at(frame: Frame, time_s: Fraction) -> Frame:
+    """The frame at a time that may be no whole number of its clip's ticks."""
+    return replace(frame, pts=time_s.numerator, time_base=Fraction(1, time_s.denominator))
 
 
 def fitted(shown: Frame, frame: Frame) -> tuple[Plane, ...]:
     """The planes of `shown` in the format of `frame`, scaled to cover it, cropped to its size."""
+    if _kind(shown) == _kind(frame):
+        return shown.planes
     h, w = shown.size_hw
     display_hw = (h, round(w * shown.pixel_aspect))
     if shown.color.is_hdr or frame.color.is_hdr:  # the two mean other light by the same values
         rgb = coded_rgb_of(shown, display_hw)
         return planes_of(cover(rgb, frame), frame, shown.color)
     covering = cover_hw(display_hw, frame)
-    scaled = planes_in(reformatted(picture_of(shown), frame.format, covering, frame.color))
+    timeless = replace(shown, pts=0, time_base=Fraction(1))  # FFmpeg cannot count that finely
+    scaled = planes_in(reformatted(picture_of(timeless), frame.format, covering, frame.color))
     return tuple(
         _center_of(plane, hw)
         for plane, hw in zip(scaled, frame.layout.plane_hws(frame.size_hw), strict=True)
     )
+
+
+def _kind(frame: Frame) -> tuple[object, ...]:
+    return (frame.size_hw, frame.format, frame.color, frame.pixel_aspect)
 
 
 def _center_of(plane: Plane, size_hw: tuple[int, int]) -> Plane:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
-import mimetypes
+import queue
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from stream import StreamError
-from stream.backgrounds import open_background, stepped_blur
+from stream.backgrounds import open_background
 from stream.card import carded
+from stream.choices import Choices
 from stream.control import LiveControl
 from stream.frame import Alpha, Frame
 from stream.interfaces import Background
 
 log = logging.getLogger(__name__)
+
+_CLIP_AHEAD = 6  # frames; opening a clip again at its end takes about 0.2 s on a busy machine
+_PATIENCE_S = 2.0  # how long the end waits for a load: a server may be silent for longer
 
 
 class Wardrobe:
@@ -22,97 +28,90 @@ class Wardrobe:
 
     Another one is opened and painted on a thread made for that, so that a large picture or a slow
     disk never holds up the line; the one before is shown until it is ready, and stays where it
-    cannot be read. Stand-ins get a card that tells their text.
+    cannot be read. That thread closes what was taken off, too. Stand-ins get a card that tells
+    their text.
     """
 
     def __init__(self, control: LiveControl, folder: Path | None, like: Frame) -> None:
         """Opens the first one. Raises StreamError where that cannot be read."""
-        self._control, self._folder, self._like = control, folder, like
-        self._first = self._spec = self._wanted = control.settings.background
-        self._shown = self._painted(self._first)
-        self._ready: tuple[str, Background] | None = None
-        self._lock = threading.Lock()
+        self._control, self._like = control, like
+        self._shown = self._wanted = control.settings.background
+        self._choices = Choices(self._shown, folder)
+        self._worn = self._opened(self._shown)
+        self._ready: queue.SimpleQueue[tuple[str, Background]] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="wardrobe", daemon=True)
+        self._thread.start()
 
     @property
     def blends(self) -> bool:
         """As the background that is shown."""
-        return self._shown.blends
+        return self._worn.blends
 
     def compose(self, frame: Frame, alpha: Alpha) -> Frame:
         """The composite with the background that is chosen."""
-        return self._current().compose(frame, alpha)
+        self._change()
+        return self._worn.compose(frame, alpha)
 
     def alone(self, frame: Frame) -> Frame:
         """That background alone, with what the stand-in tells."""
-        return carded(self._current().alone(frame), frame.stand_in or "")
+        self._change()
+        return carded(self._worn.alone(frame), frame.stand_in or "")
 
     def close(self) -> None:
-        """Close what is open; what still loads is closed when it is ready."""
-        with self._lock:
-            self._wanted = ""
-            if self._ready is not None:
-                self._ready[1].close()
-                self._ready = None
-        self._shown.close()
+        """Close what is open; what still loads is closed when it is ready. Twice is fine."""
+        self._closing.set()
+        self._tasks.put(None)
+        self._thread.join(_PATIENCE_S)
+        self._worn.close()
 
     def step(self, by: int) -> None:
-        """Choose the next background (1) or the one before (-1): the first one, blur, and the
-        pictures and clips that lie in the folder now."""
-        cycle = [self._first, *([] if self._first.startswith("blur") else ["blur"]), *self._files()]
-        at = cycle.index(self._wanted) if self._wanted in cycle else 0
-        self._control.change(background=cycle[(at + by) % len(cycle)])
+        """Choose the next background (1) or the one before (-1)."""
+        chosen = self._choices.beside(self._control.settings.background, by)
+        self._control.change(background=chosen)
 
     def blur(self, by: int) -> None:
         """Blur more (1) or less (-1); from another background, blur."""
-        self._control.change(background=stepped_blur(self._wanted, by))
+        chosen = self._choices.blurred(self._control.settings.background, by)
+        self._control.change(background=chosen)
 
-    def _files(self) -> list[str]:
-        if self._folder is None:
-            return []
-        try:
-            inside = sorted(path for path in self._folder.iterdir() if path.is_file())
-        except OSError as error:
-            log.warning("cannot read the folder %s: %s", self._folder, error.strerror)
-            return []
-        return [str(path) for path in inside if _kind(path) in ("image", "video")]
-
-    def _current(self) -> Background:
-        """The background to show, changed if another one is ready; asks for it if it is new."""
+    def _change(self) -> None:
+        """Ask for what is newly wanted, and put on what is ready; on the line's own thread, so that
+        nothing is closed while it is used."""
         wanted = self._control.settings.background
-        with self._lock:
-            is_new, self._wanted = wanted != self._wanted, wanted
-            before = self._shown
-            if self._ready is not None:
-                (self._spec, self._shown), self._ready = self._ready, None
-        if before is not self._shown:
-            before.close()
-        if is_new:
-            threading.Thread(
-                target=self._load, args=(wanted,), name=f"load {wanted}", daemon=True
-            ).start()
-        return self._shown
+        if wanted != self._wanted:
+            self._wanted = wanted
+            if wanted != self._shown:
+                self._tasks.put(partial(self._load, wanted))
+        while not self._ready.empty():
+            spec, background = self._ready.get()
+            retired = background
+            if spec == wanted:
+                self._shown, self._worn, retired = spec, background, self._worn
+            self._tasks.put(retired.close)
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task()
+        while not self._ready.empty():
+            self._ready.get()[1].close()
 
     def _load(self, spec: str) -> None:
-        """The thread: open one, paint it, leave it for the line, if it is still wanted."""
-        try:
-            loaded = self._painted(spec)
-        except StreamError as error:
-            log.warning("%s; the background stays", error)
+        if spec != self._wanted or self._closing.is_set():  # another was chosen meanwhile
             return
-        with self._lock:
-            if spec != self._wanted:
-                superseded: Background | None = loaded
-            else:
-                superseded = self._ready[1] if self._ready else None
-                self._ready = (spec, loaded)
-        if superseded is not None:
-            superseded.close()
+        try:
+            self._ready.put((spec, self._opened(spec)))
+        except Exception as error:  # whatever a strange file does, the call goes on
+            is_bug = not isinstance(error, StreamError)
+            log.warning("%s; the background stays", error, exc_info=is_bug)
+            self._choices.leave_out(spec)
 
-    def _painted(self, spec: str) -> Background:
-        background = open_background(spec)
-        background.alone(self._like)
+    def _opened(self, spec: str) -> Background:
+        background = open_background(spec, _CLIP_AHEAD)
+        try:
+            background.alone(self._like)  # painted and scaled here, not on the line
+        except BaseException:
+            background.close()
+            raise
         return background
-
-
-def _kind(path: Path) -> str:
-    return (mimetypes.guess_type(path)[0] or "").split("/")[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -10,14 +12,16 @@ import av
 import numpy as np
 import pytest
 
+from stream import video_loop
 from stream.frame import ColorTags, Frame, Matrix, Primaries, Transfer
-from stream.video_loop import VideoLoop
+from stream.video_loop import Endless, VideoLoop
 
 SMPTE170M = {"colorspace": 6, "color_primaries": 6, "color_trc": 6, "color_range": 1}
 BT709 = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}
 PQ = ColorTags(Matrix.BT2020_NCL, False, Primaries.BT2020, Transfer.PQ)
 HLG = ColorTags(Matrix.BT2020_NCL, False, Primaries.BT2020, Transfer.HLG)
 Loop = Callable[..., VideoLoop]
+PATIENCE_S = 30  # a broken test ends instead of hanging; no working one waits for it
 
 
 @pytest.fixture
@@ -33,6 +37,7 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
         pix_fmt: str = "yuv420p",
         tags: dict[str, int] = BT709,
         pixel_aspect: Fraction = Fraction(1),
+        ahead: int = 0,
     ) -> VideoLoop:
         path = tmp_path / f"behind{len(opened)}.mp4"
         h, w = pictures[0][0].shape
@@ -51,7 +56,7 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
                 picture.pts, picture.time_base = moment, time_base
                 container.mux(stream.encode(picture))
             container.mux(stream.encode(None))
-        opened.append(VideoLoop(str(path)))
+        opened.append(VideoLoop(str(path), ahead))
         return opened[-1]
 
     yield make
@@ -206,7 +211,7 @@ def test_an_hdr_clips_white_is_white_behind_an_sdr_frame(make_frame, loop) -> No
 
 def test_a_clip_on_a_phones_side_stands_upright(make_clip, make_frame) -> None:
     background = VideoLoop(str(make_clip("phone.mp4", rotation=90)))
-    assert background._clip.first.size_hw == (64, 48)
+    assert background._shown.size_hw == (64, 48)
     background.close()
 
 
@@ -215,3 +220,91 @@ def test_close_twice_is_fine(loop, make_frame) -> None:
     behind(background, make_frame(size_hw=(36, 64)))
     background.close()
     background.close()
+
+
+# Live: decoded ahead, waited for by nobody
+
+
+def until(found: Callable[[], object]) -> bool:
+    """Wait until it is true."""
+    until_s = time.monotonic() + PATIENCE_S
+    while not found() and time.monotonic() < until_s:
+        time.sleep(0.001)
+    return bool(found())
+
+
+def test_ahead_it_shows_the_clip_in_order_around_and_around(make_frame, loop) -> None:
+    background, seen = loop(numbered(4), ahead=3), list[float]()
+    for pts in range(40):
+        frame = make_frame(size_hw=(36, 64), pts=pts)
+        shown = number_behind(background, frame)
+        if pts and shown == seen[-1]:  # late: the same moment again, until it has come
+            assert until(lambda frame=frame, old=shown: number_behind(background, frame) != old)
+            shown = number_behind(background, frame)
+        seen.append(shown)
+    assert seen == [pts % 4 for pts in range(40)]
+
+
+def test_ahead_the_line_never_waits_and_a_late_clip_goes_on_where_it_was(
+    make_frame, loop, monkeypatch
+) -> None:
+    may_decode, whole = threading.Event(), Endless._fitted
+
+    def held(clip: Endless, frame: Frame) -> Frame:
+        assert may_decode.wait(PATIENCE_S)
+        return whole(clip, frame)
+
+    may_decode.set()
+    monkeypatch.setattr(Endless, "_fitted", held)
+    background = loop(numbered(20), ahead=2)
+    first = number_behind(background, make_frame(size_hw=(36, 64), pts=0))
+    may_decode.clear()
+    shown = [number_behind(background, make_frame(size_hw=(36, 64), pts=pts)) for pts in (5, 9, 99)]
+    assert first == 0 and shown[-1] <= 4, "what was ready, and then that again"
+    assert shown == sorted(shown) and len(set(shown[1:])) == 1
+    may_decode.set()
+    frame = make_frame(size_hw=(36, 64), pts=100)
+    assert until(lambda: number_behind(background, frame) == shown[-1] + 1)
+    assert number_behind(background, frame) == shown[-1] + 1, "no haste to catch up"
+
+
+def test_ahead_frames_come_fitted_so_that_the_line_has_nothing_to_scale(
+    make_frame, loop, monkeypatch
+) -> None:
+    by_threads, scaled = list[str](), video_loop.reformatted
+
+    def counted(*of):
+        by_threads.append(threading.current_thread().name)
+        return scaled(*of)
+
+    monkeypatch.setattr(video_loop, "reformatted", counted)
+    background, moments = loop([flat(200, size_hw=(72, 128))] * 9, ahead=2), iter(range(10**6))
+
+    def next_one() -> object:
+        return behind(background, make_frame(size_hw=(36, 64), pts=next(moments)))
+
+    # Those that were read before it was known what they are for are scaled by the line.
+    assert until(lambda: next_one() and "read ahead" in by_threads)
+    assert until(lambda: next_one() and by_threads[-9:] == ["read ahead"] * 9)
+
+
+def test_ahead_a_clip_that_is_gone_at_its_end_stands_still(make_frame, loop, caplog) -> None:
+    background = loop(numbered(3), ahead=2)
+    Path(background._clip._path).unlink()
+    moments = iter(range(10**6))
+    assert until(
+        lambda: (
+            behind(background, make_frame(size_hw=(36, 64), pts=next(moments)))
+            and "stands still" in caplog.text
+        )
+    )
+    assert number_behind(background, make_frame(size_hw=(36, 64), pts=10**7)) == 2
+    assert len(caplog.records) == 1
+
+
+def test_ahead_closing_ends_the_thread(make_frame, loop) -> None:
+    background = loop(numbered(3), ahead=2)
+    behind(background, make_frame(size_hw=(36, 64)))
+    background.close()
+    background.close()
+    assert not [each for each in threading.enumerate() if each.name == "read ahead"]

@@ -19,7 +19,7 @@ from stream import StreamError
 from stream.convert import resized
 from stream.frame import SRGB, Frame
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 # Beyond twice this Pillow refuses, taking the file for an attack on memory.
 Image.MAX_IMAGE_PIXELS = 250_000_000
 
@@ -79,16 +79,17 @@ def _cause(error: Exception) -> str:
 def pictures_in(folder: Path) -> list[Path]:
     """The pictures of a folder in natural order: 2 comes before 10. Raises StreamError if none."""
     found = [
-        path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file()
+        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()
     ]
     if not found:
         raise StreamError(
-            f"cannot find a picture in {folder}: put {', '.join(sorted(_SUFFIXES))} files there"
+            f"cannot find a picture in {folder}: put {', '.join(sorted(SUFFIXES))} files there"
         )
-    return sorted(found, key=_natural)
+    return sorted(found, key=natural)
 
 
-def _natural(path: Path) -> list[tuple[bool, int, str]]:
+def natural(path: Path) -> list[tuple[bool, int, str]]:
+    """A key to sort names by as people count: 2 comes before 10."""
     parts = re.split(r"(\d+)", path.name.lower())
     return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
