@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from rig.devices import GREEN, WEBCAM, Player, Program, Reader, captures, wait_until
-from rig.stage import GAP_S, Stage, longest_gap
+from rig.stage import GAP_S, WARM_S, Stage, longest_gap
 
 FLATS = {"red": (40, 40, 180), "gray": (120, 120, 120), "yellow": (40, 190, 190)}  # B, G, R
 SETTLED_S = 2.0  # after everything is back; then memory and descriptors are counted
@@ -42,7 +42,8 @@ class Soak:
         self.found_s: list[float] = []
         self.woke_s: list[float] = []
         self.idle: list[tuple[float, float]] = []
-        stage.wait_for_person()
+        time.sleep(max(0.0, stage.wait_for_person() + WARM_S - time.monotonic()))
+        self._note("the start")
 
     def step(self) -> None:
         """Let something happen, see it mended, count what is open."""
@@ -95,7 +96,7 @@ class Soak:
     def measured(self) -> dict[str, Any]:
         """The figures of the whole run."""
         written = self._stage.written()
-        times_s = [each.at_s for each in written]
+        times_s = [each.at_s for each in self._stage.written(self.events[0][0])]
         gaps_s = [longest_gap(run) for run in self._runs(times_s)]
         return {
             "seconds": times_s[-1] - times_s[0],
