@@ -146,3 +146,9 @@ class Frame:
     ) -> Frame:
         """The same moment with other planes."""
         return replace(self, planes=planes, format=format or self.format, color=color or self.color)
+
+
+def gray_planes(frame: Frame) -> tuple[Plane, ...]:
+    """Neutral gray in the frame's format: half of every range."""
+    half = 1 << (frame.layout.depth - 1)
+    return tuple(np.full(plane.shape, half, plane.dtype) for plane in frame.planes)

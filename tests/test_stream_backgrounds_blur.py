@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.backgrounds import Blur, open_background
+from stream.backgrounds import open_background
+from stream.blur import Blur
 from stream.frame import Frame
 
 FORMATS = ["yuv420p", "yuv422p", "yuv420p10le", "yuv444p12le", "gbrp", "gbrp16le"]
