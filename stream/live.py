@@ -64,10 +64,10 @@ def live(config: LiveConfig, on_second: OnSecond = lambda line: None) -> Report:
         tick = partial(_tick, on_second, meter, control, source, segmenter)
         opened(Attendant(control, terminal_keys(on_key), _readers(config, outputs), tick))
         shown = ", ".join(output.name for output in outputs)
-        log.info("%s, to %s, by %s; Ctrl-C ends", camera.granted, shown, backend.name)
         cleaned = partial(_cleaned, config, wardrobe)
         typed = partial(_typed, outputs, on_key)
         with suppress(KeyboardInterrupt, WindowClosed):
+            log.info("%s, to %s, by %s; Ctrl-C ends", camera.granted, shown, backend.name)
             run(source, segmenter, refiner(config), cleaned, wardrobe, meter, clock, typed)
     return Report(
         frames=clock.count("write"),

@@ -79,7 +79,7 @@ def test_sigint_ends_it_also_where_a_script_made_it_deaf(start, make_clip, tmp_p
     clip, out = make_clip("camera.mp4", size_hw=(96, 128)), tmp_path / "call.mkv"
     deaf = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)}
     process = start("--camera", clip, "--output", out, **deaf)
-    wait_for(tmp_path / "call.partial.mkv", 500)
+    wait_for(tmp_path / "call.partial.mkv", 2000)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 0 and out.exists()
