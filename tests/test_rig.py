@@ -76,6 +76,7 @@ def play(rig: Path, clips: Path, out: Path, scenario: str) -> None:
     )
     for measured in guest.figures(out):
         print(json.dumps(measured))
+    print(*(line for line in done.stdout.splitlines() if line.startswith("SKIPPED")), sep="\n")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -85,6 +86,7 @@ def test_live(rig, seen_clips, tmp_path, scenario):
 
 
 def test_live_with_a_driver_that_cannot_tell_who_reads(rig, seen_clips, tmp_path):
-    if rig == guest.CACHE or guest.CACHE not in guest.rigs():
-        pytest.skip(f"needs a second rig, with Debian 12's v4l2loopback, in {guest.CACHE}")
-    play(guest.CACHE, seen_clips, tmp_path, "idle")
+    able = [each for each in guest.rigs() if (each / "modules" / "v4l2loopback-old.ko").exists()]
+    if not able:
+        pytest.skip(f"no rig has v4l2loopback 0.12.7; tests/rig/build {guest.CACHE} builds one")
+    play(able[0], seen_clips, tmp_path, "idle")

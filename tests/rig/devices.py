@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stream.v4l2 import device_at, format_of
 
 ROOT = Path(__file__).parent.parent.parent
+MODULES = Path(os.environ.get("RIG_MODULES", "."))
 CLIPS = Path("/tmp/out/clips")
 VIVID, WEBCAM, VIRTUAL = "/dev/video0", "/dev/video9", "/dev/video10"
 GREEN = "#00b140"
@@ -67,10 +68,10 @@ def plug(*devices: str, number: int = 0) -> None:
     subprocess.run([Path(__file__).parent / "plug", *devices], check=True, env=environment)
 
 
-def renew_loopbacks() -> None:
-    """As after a start of the machine; v4l2loopback before 0.13 takes no second program anyway."""
+def renew_loopbacks(driver: str = "loopback") -> None:
+    """As after a start of the machine; `old-loopback` cannot tell who reads it."""
     unload("v4l2loopback")
-    plug("loopback")
+    plug(driver)
 
 
 def unplug_vivid() -> None:
