@@ -6,6 +6,7 @@ Each test boots a guest and runs a file of scenarios in it.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,16 @@ from rig import clips, guest
 pytestmark = pytest.mark.rig
 
 # Seconds that a guest may take: several times what it takes.
-SCENARIOS = {"start": 240, "signals": 180, "lost": 360, "idle": 120, "pictures": 120, "pace": 200}
+SCENARIOS = {
+    "start": 240,
+    "signals": 180,
+    "lost": 360,
+    "idle": 120,
+    "keys": 90,
+    "pictures": 120,
+    "pace": 200,
+    "browser": 240,
+}
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +92,8 @@ def play(rig: Path, clips: Path, out: Path, scenario: str) -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_live(rig, seen_clips, tmp_path, scenario):
+    if scenario == "browser" and shutil.which("chromium") is None:
+        pytest.skip("needs chromium, which is not installed")
     play(rig, seen_clips, tmp_path, scenario)
 
 
