@@ -15,7 +15,7 @@ from stream.backends import open_backend
 from stream.config import VIRTUAL_CAMERA, LiveConfig
 from stream.control import LiveControl, Settings
 from stream.foreground import clean
-from stream.frame import Alpha, Frame
+from stream.frame import Alpha, Frame, gray_frame
 from stream.keys import press, terminal_keys
 from stream.main import held, refiner
 from stream.meter import Meter
@@ -29,7 +29,7 @@ from stream.sinks.virtual_camera import VirtualCamera
 from stream.sinks.window import Window, WindowClosed
 from stream.sources.camera import Camera
 from stream.sources.cameras import find_again, find_camera
-from stream.sources.live import Live, gray_frame
+from stream.sources.live import Live
 from stream.sources.rehearsal import Rehearsal
 from stream.status import status
 from stream.wardrobe import Wardrobe
