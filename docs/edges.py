@@ -21,9 +21,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from stream import foreground, matte
 from stream.backends import open_backend
-from stream.backgrounds import cover
 from stream.color import planes_of, rgb_of
 from stream.compose import composite
+from stream.cover import cover
 from stream.frame import ColorTags, Frame, Matrix, Primaries, Transfer
 from stream.networks import network_file
 from stream.segmenter import Segmenter

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ImageColor
 
 from stream import StreamError
 from stream.blur import Blur
 from stream.color import Rgb, planes_of
 from stream.compose import composite
+from stream.cover import cover
 from stream.frame import SRGB, Alpha, Frame, Plane, gray_planes
 from stream.interfaces import Background
 from stream.sources.pictures import is_still, load_rgb
@@ -184,36 +183,3 @@ def picture(path: Path) -> Still:
     """A picture that covers the frame: aspect kept, centered, the rest cropped."""
     image, _ = load_rgb(path)
     return Still(lambda frame: cover(image, frame).astype(np.float32) / np.float32(255))
-
-
-def cover_hw(image_hw: tuple[int, int], frame: Frame) -> tuple[int, int]:
-    """The size that keeps a picture's aspect as shown and covers the frame with the least."""
-    (h, w), (height, width) = image_hw, frame.size_hw
-    shown_w = w / float(frame.pixel_aspect)  # the frame's pixels may not be square
-    scale = max(height / h, width / shown_w)
-    return max(height, round(h * scale)), max(width, round(shown_w * scale))
-
-
-def cover(image: NDArray[Any], frame: Frame) -> NDArray[Any]:
-    """The middle of (h, w, 3) that has the frame's shape, scaled to the frame's size."""
-    covering = cover_hw((image.shape[0], image.shape[1]), frame)
-    # Cut first, a little wider than needed: a long strip would grow to many times the frame.
-    cut = [_middle(*sides) for sides in zip(image.shape, covering, frame.size_hw, strict=False)]
-    rows, columns = (part for part, _ in cut)
-    h, w = (scaled for _, scaled in cut)
-    shrinks = h <= rows.stop - rows.start
-    scaled = cv2.resize(
-        image[rows, columns], (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    )
-    height, width = frame.size_hw
-    top, left = (h - height) // 2, (w - width) // 2
-    return scaled[top : top + height, left : left + width]
-
-
-def _middle(side: int, covering: int, wanted: int) -> tuple[slice, int]:
-    """The middle of `side` pixels that shows `wanted` of the `covering` ones that it becomes, with
-    a pixel to spare at both ends; and how many pixels that middle becomes."""
-    part = min(side, -(-wanted * side // covering) + 2)
-    part += (side - part) % 2  # so that the center stays where it is
-    start = (side - part) // 2
-    return slice(start, start + part), max(wanted, round(part * covering / side))

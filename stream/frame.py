@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from fractions import Fraction
@@ -152,3 +153,15 @@ def gray_planes(frame: Frame) -> tuple[Plane, ...]:
     """Neutral gray in the frame's format: half of every range."""
     half = 1 << (frame.layout.depth - 1)
     return tuple(np.full(plane.shape, half, plane.dtype) for plane in frame.planes)
+
+
+# What programs take a virtual camera's pictures for.
+LIVE_COLOR = ColorTags(Matrix.SMPTE170M, False, Primaries.BT709, Transfer.BT709)
+
+
+def gray_frame(size_hw: tuple[int, int]) -> Frame:
+    """What live frames are like: yuv420p, BT.601, limited range, microseconds; gray."""
+    layout = layout_of("yuv420p")
+    assert layout is not None
+    planes = tuple(np.full(hw, 128, np.uint8) for hw in layout.plane_hws(size_hw))
+    return Frame(planes, "yuv420p", LIVE_COLOR, 0, Fraction(1, 1_000_000), time.monotonic_ns())

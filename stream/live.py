@@ -15,7 +15,7 @@ from stream.backends import open_backend
 from stream.config import VIRTUAL_CAMERA, LiveConfig
 from stream.control import LiveControl, Settings
 from stream.foreground import clean
-from stream.frame import Alpha, Frame
+from stream.frame import Alpha, Frame, gray_frame
 from stream.keys import press, terminal_keys
 from stream.main import held, refiner
 from stream.meter import Meter
@@ -29,7 +29,7 @@ from stream.sinks.virtual_camera import VirtualCamera
 from stream.sinks.window import Window, WindowClosed
 from stream.sources.camera import Camera
 from stream.sources.cameras import find_again, find_camera
-from stream.sources.live import Live, gray_frame
+from stream.sources.live import Live
 from stream.sources.rehearsal import Rehearsal
 from stream.status import status
 from stream.wardrobe import Wardrobe
@@ -61,7 +61,7 @@ def live(config: LiveConfig, on_second: OnSecond = lambda line: None) -> Report:
         meter = Meter(Several(outputs))
         again = partial(_open_again, config, camera)
         source = opened(Live(camera, again, like, float(camera.rate), control, meter.rest))
-        tick = partial(_tick, on_second, meter, control, source, segmenter)
+        tick = partial(_tick, on_second, meter, control, source, segmenter, outputs)
         opened(Attendant(control, terminal_keys(on_key), _readers(config, outputs), tick))
         shown = ", ".join(output.name for output in outputs)
         cleaned = partial(_cleaned, config, wardrobe)
@@ -85,9 +85,12 @@ def _tick(
     control: LiveControl,
     source: Live,
     segmenter: CautiousSegmenter,
+    outputs: list[Output],
 ) -> None:
-    trouble = source.trouble or segmenter.failure or ""
-    on_second(status(meter.figures(), control.settings, source.dropped, trouble))
+    failing = segmenter.failure and f"network failing: {segmenter.failure}"
+    recording = (output.state for output in outputs if isinstance(output, Recorder))
+    states = [state for state in (source.trouble, failing, *recording) if state]
+    on_second(status(meter.figures(), control.settings, source.dropped, states))
 
 
 def _typed(outputs: list[Output], on_key: Callable[[str], None], done: int) -> None:

@@ -8,19 +8,16 @@ from stream.meter import Figures
 IDLE = "nobody watches: camera off"
 
 
-def status(figures: Figures, settings: Settings, dropped: int, trouble: str) -> str:
-    """One line: what is wrong or at rest, how fast it is, what is behind the person."""
-    states = []
+def status(figures: Figures, settings: Settings, dropped: int, states: list[str]) -> str:
+    """One line: what is at rest, wrong or recorded, how fast it is, what is behind the person."""
     if not settings.watched:
-        states.append(IDLE)
+        states = [IDLE]
     elif settings.paused:
-        states.append("paused: camera off")
-    elif trouble:
-        states.append(trouble)
+        states = ["paused: camera off"]
     if settings.watched:
         p50, p95 = figures.latency_ms
-        states += [f"{figures.fps:.1f} fps", f"latency {p50:.0f}/{p95:.0f} ms"]
-    states += [f"dropped {dropped}", settings.background]
+        states = [*states, f"{figures.fps:.1f} fps", f"latency {p50:.0f}/{p95:.0f} ms"]
+    states = [*states, f"dropped {dropped}", settings.background]
     if settings.mirror:
         states.append("mirrored")
     return " · ".join(states)

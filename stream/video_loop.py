@@ -8,10 +8,8 @@ from dataclasses import replace
 from fractions import Fraction
 
 from stream import StreamError
-from stream.av_frames import picture_of, planes_in, reformatted
-from stream.backgrounds import cover, cover_hw
-from stream.color import coded_rgb_of, planes_of
 from stream.compose import composite
+from stream.cover import fitted, kind_of
 from stream.frame import Alpha, Frame, Plane
 from stream.overlap import ReadAhead
 from stream.sources.video_file import VideoFile
@@ -59,7 +57,7 @@ class VideoLoop:
     def _planes_for(self, frame: Frame) -> tuple[Plane, ...]:
         self._clip.like = frame if self._ahead else None
         self._go_to(frame.pts * frame.time_base)
-        made_from = (self._shown, *_kind(frame))
+        made_from = (self._shown, *kind_of(frame))
         if self._made_from != made_from:
             self._planes, self._made_from = fitted(self._shown, frame), made_from
         return self._planes
@@ -133,30 +131,3 @@ def _time_s(frame: Frame) -> Fraction:
 def _at(frame: Frame, time_s: Fraction) -> Frame:
     """The frame at a time that may be no whole number of its clip's ticks."""
     return replace(frame, pts=time_s.numerator, time_base=Fraction(1, time_s.denominator))
-
-
-def fitted(shown: Frame, frame: Frame) -> tuple[Plane, ...]:
-    """The planes of `shown` in the format of `frame`, scaled to cover it, cropped to its size."""
-    if _kind(shown) == _kind(frame):
-        return shown.planes
-    h, w = shown.size_hw
-    display_hw = (h, round(w * shown.pixel_aspect))
-    if shown.color.is_hdr or frame.color.is_hdr:  # the two mean other light by the same values
-        rgb = coded_rgb_of(shown, display_hw)
-        return planes_of(cover(rgb, frame), frame, shown.color)
-    covering = cover_hw(display_hw, frame)
-    timeless = replace(shown, pts=0, time_base=Fraction(1))  # FFmpeg cannot count that finely
-    scaled = planes_in(reformatted(picture_of(timeless), frame.format, covering, frame.color))
-    return tuple(
-        _center_of(plane, hw)
-        for plane, hw in zip(scaled, frame.layout.plane_hws(frame.size_hw), strict=True)
-    )
-
-
-def _kind(frame: Frame) -> tuple[object, ...]:
-    return (frame.size_hw, frame.format, frame.color, frame.pixel_aspect)
-
-
-def _center_of(plane: Plane, size_hw: tuple[int, int]) -> Plane:
-    top, left = ((have - want) // 2 for have, want in zip(plane.shape, size_hw, strict=True))
-    return plane[top : top + size_hw[0], left : left + size_hw[1]]

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from stream.control import LiveControl, Settings
+from stream.frame import gray_frame
 from stream.keys import HELP, press, terminal_keys
-from stream.sources.live import gray_frame
 from stream.wardrobe import Wardrobe
 
 ROOT = Path(__file__).parent.parent
@@ -29,7 +29,7 @@ from stream.attendant import Attendant
 from stream.control import LiveControl, Settings
 from stream.keys import press, terminal_keys
 from stream.signals import ended_by_signals
-from stream.sources.live import gray_frame
+from stream.frame import gray_frame
 from stream.wardrobe import Wardrobe
 
 def flags():

@@ -10,10 +10,10 @@ import pytest
 
 from stream import StreamError
 from stream.control import LiveControl, Settings
-from stream.frame import Frame
+from stream.frame import Frame, gray_frame
 from stream.latest import Latest
 from stream.sources import live
-from stream.sources.live import PAUSED, WAITING, Live, gray_frame, mirrored
+from stream.sources.live import PAUSED, WAITING, Live, mirrored
 
 SIZE_HW = (32, 64)
 

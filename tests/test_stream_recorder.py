@@ -247,3 +247,12 @@ def test_a_killed_recording_plays_from_its_start_nearly_to_its_end(
     assert times[0] == 0
     assert times[-1] > 3  # of five seconds: the encoder looks ahead, the file is cut in halves
     assert len(times) == pytest.approx(float(times[-1]) * 30 + 1, abs=1)
+
+
+def test_the_state_counts_seconds(live: Callable[[int], Frame], tmp_path: Path) -> None:
+    recording = Recorder(tmp_path / "call.mp4", live(0), rate=RATE)
+    assert recording.state == "recording 0:00"
+    for second in (7, 40, 76):
+        recording.write(live(second * 1_000_000))
+    recording.close()
+    assert recording.state == "recording 1:09"

@@ -41,7 +41,7 @@ FIGURES = Figures(29.94, (41.2, 57.9), 900, 3)
     ],
 )
 def test_what_is_wrong_or_at_rest_comes_first(settings, trouble, line) -> None:
-    assert status(FIGURES, Settings("blur:18", **settings), 3, trouble) == line
+    assert status(FIGURES, Settings("blur:18", **settings), 3, [trouble] if trouble else []) == line
 
 
 def test_without_a_terminal_it_is_a_line_a_minute(monkeypatch, capsys) -> None:

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from stream import video_loop
+from stream import cover
 from stream.frame import ColorTags, Frame, Matrix, Primaries, Transfer
 from stream.video_loop import Endless, VideoLoop
 
@@ -271,13 +271,13 @@ def test_ahead_the_line_never_waits_and_a_late_clip_goes_on_where_it_was(
 def test_ahead_frames_come_fitted_so_that_the_line_has_nothing_to_scale(
     make_frame, loop, monkeypatch
 ) -> None:
-    by_threads, scaled = list[str](), video_loop.reformatted
+    by_threads, scaled = list[str](), cover.reformatted
 
     def counted(*of):
         by_threads.append(threading.current_thread().name)
         return scaled(*of)
 
-    monkeypatch.setattr(video_loop, "reformatted", counted)
+    monkeypatch.setattr(cover, "reformatted", counted)
     background, moments = loop([flat(200, size_hw=(72, 128))] * 9, ahead=2), iter(range(10**6))
 
     def next_one() -> object:

@@ -12,7 +12,7 @@ pytest.importorskip("pyvirtualcam", reason="pyvirtualcam is not installed")
 linux = pytest.importorskip("fcntl", reason="video devices of Linux are played here")
 
 from stream import StreamError, v4l2  # noqa: E402
-from stream.frame import Frame  # noqa: E402
+from stream.frame import LIVE_COLOR, Frame  # noqa: E402
 from stream.sinks import SinkLost, loopbacks, virtual_camera  # noqa: E402
 from stream.sinks.virtual_camera import VirtualCamera  # noqa: E402
 from stream.v4l2 import Device, Format  # noqa: E402
@@ -108,7 +108,7 @@ def opened(driver: Driver, device: str | None = None, size_hw: tuple[int, int] =
 
 
 def test_the_planes_are_sent_as_they_are(driver: Driver, make_frame: MakeFrame) -> None:
-    camera, frame = opened(driver), make_frame(size_hw=(36, 64))
+    camera, frame = opened(driver), make_frame(size_hw=(36, 64), color=LIVE_COLOR)
     camera.write(frame)
     assert driver.opened == [("/dev/video10", "I420", 36, 64, "v4l2loopback")]
     assert driver.sent[0].tobytes() == b"".join(plane.tobytes() for plane in frame.planes)
@@ -179,7 +179,7 @@ def test_a_stale_reader_gets_its_own_size_and_format(
 ) -> None:
     driver.held_at, driver.is_read = Format((18, 32), fourcc, False), True
     camera = opened(driver)
-    camera.write(make_frame(size_hw=(36, 64), fill=(50, 100, 200)))
+    camera.write(make_frame(size_hw=(36, 64), color=LIVE_COLOR, fill=(50, 100, 200)))
     assert driver.opened[-1][1:4] == (sent_as, 18, 32)
     assert driver.open_now == 1
     assert driver.sent[0].size == 18 * 32 * (2 if fourcc == "YUYV" else 1.5)
@@ -193,7 +193,7 @@ def test_the_size_wanted_comes_back_when_the_stale_reader_leaves(
     driver: Driver, make_frame: MakeFrame
 ) -> None:
     driver.held_at, driver.is_read = Format((18, 32), "YU12", False), True
-    camera, frame = opened(driver), make_frame(size_hw=(36, 64))
+    camera, frame = opened(driver), make_frame(size_hw=(36, 64), color=LIVE_COLOR)
     for now_s in (0.0, 2.0, 3.0):
         driver.now_s = now_s
         camera.write(frame)
@@ -212,7 +212,7 @@ def test_a_size_that_stays_held_is_tried_once_a_second(
     driver: Driver, make_frame: MakeFrame
 ) -> None:
     driver.held_at, driver.is_read = Format((18, 32), "YU12", False), False
-    camera, frame = opened(driver), make_frame(size_hw=(36, 64))
+    camera, frame = opened(driver), make_frame(size_hw=(36, 64), color=LIVE_COLOR)
     for tick in range(90):
         driver.now_s = tick / 30
         camera.write(frame)
@@ -235,7 +235,7 @@ def test_what_cannot_be_sent_to_a_stale_reader_is_said(driver: Driver, held_at: 
 def test_the_device_is_asked_after_the_first_frame_and_once_a_second(
     driver: Driver, make_frame: MakeFrame
 ) -> None:
-    camera, frame = opened(driver), make_frame(size_hw=(36, 64))
+    camera, frame = opened(driver), make_frame(size_hw=(36, 64), color=LIVE_COLOR)
     before = driver.asked
     for tick in range(91):
         driver.now_s = tick / 30
@@ -244,7 +244,7 @@ def test_the_device_is_asked_after_the_first_frame_and_once_a_second(
 
 
 def test_a_device_that_is_gone_is_noticed(driver: Driver, make_frame: MakeFrame) -> None:
-    camera, frame = opened(driver), make_frame(size_hw=(36, 64))
+    camera, frame = opened(driver), make_frame(size_hw=(36, 64), color=LIVE_COLOR)
     camera.write(frame)
     driver.is_gone, driver.now_s = True, 1.0
     with pytest.raises(SinkLost, match=r"/dev/video10 .*No such file.*run.py doctor"):
@@ -252,7 +252,7 @@ def test_a_device_that_is_gone_is_noticed(driver: Driver, make_frame: MakeFrame)
 
 
 def test_a_format_changed_under_us_is_noticed(driver: Driver, make_frame: MakeFrame) -> None:
-    camera, frame = opened(driver), make_frame(size_hw=(36, 64))
+    camera, frame = opened(driver), make_frame(size_hw=(36, 64), color=LIVE_COLOR)
     camera.write(frame)
     driver.size_hw, driver.now_s = (18, 32), 1.0
     with pytest.raises(SinkLost, match="32×18"):
@@ -269,7 +269,7 @@ def test_a_send_that_raises_is_a_lost_sink(
 
     monkeypatch.setattr(Camera, "send", stopped)
     with pytest.raises(SinkLost, match="it stopped"):
-        camera.write(make_frame(size_hw=(36, 64)))
+        camera.write(make_frame(size_hw=(36, 64), color=LIVE_COLOR))
 
 
 def test_close_twice_is_fine_and_nothing_is_sent_after(
@@ -280,7 +280,7 @@ def test_close_twice_is_fine_and_nothing_is_sent_after(
     camera.close()
     assert driver.open_now == 0
     with pytest.raises(SinkLost, match="closed"):
-        camera.write(make_frame(size_hw=(36, 64)))
+        camera.write(make_frame(size_hw=(36, 64), color=LIVE_COLOR))
 
 
 def test_readers_fall_back_where_the_driver_cannot_tell(
@@ -310,7 +310,7 @@ def elsewhere(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Driver:
 
 def test_elsewhere_obs_comes_first(elsewhere: Driver, make_frame: MakeFrame) -> None:
     camera = opened(elsewhere)
-    camera.write(make_frame(size_hw=(36, 64)))
+    camera.write(make_frame(size_hw=(36, 64), color=LIVE_COLOR))
     assert [backend for *_, backend in elsewhere.opened] == ["obs"]
     assert camera.name == "OBS Virtual Camera (obs), 64×36 I420"
     assert (elsewhere.asked, camera.readers()) == (0, None)

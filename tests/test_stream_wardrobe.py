@@ -14,8 +14,7 @@ from PIL import Image
 
 from stream import StreamError
 from stream.control import LiveControl, Settings
-from stream.frame import Frame
-from stream.sources.live import gray_frame
+from stream.frame import Frame, gray_frame
 from stream.wardrobe import Wardrobe
 
 PATIENCE_S = 30  # a broken test ends instead of hanging; no working one waits for it

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from stream import StreamError
-from stream.frame import Frame
+from stream.frame import LIVE_COLOR, Frame
 from stream.sinks import window
 from stream.sinks.window import Window, WindowClosed
 
@@ -64,7 +64,7 @@ def test_limited_range_black_white_and_red_are_shown_as_such(
 ) -> None:
     shown = Window("call")
     for fill in ((16, 128, 128), (235, 128, 128), (81, 90, 240)):  # BT.601's red is 81, 90, 240
-        shown.write(make_frame(size_hw=(36, 64), fill=fill))
+        shown.write(make_frame(size_hw=(36, 64), color=LIVE_COLOR, fill=fill))
     means = [bgr.reshape(-1, 3).mean(axis=0) for bgr in desktop.shown]
     assert np.allclose(means, [(0, 0, 0), (255, 255, 255), (0, 0, 255)], atol=2)
     assert (desktop.title, desktop.size_wh) == ("call", (64, 36))
@@ -74,7 +74,7 @@ def test_keys_typed_in_it_are_passed_on(desktop: Desktop, make_frame: MakeFrame)
     shown, keys = Window("call"), []
     for key in (-1, ord("b"), -1):
         desktop.key = key
-        shown.write(make_frame(size_hw=(36, 64)))
+        shown.write(make_frame(size_hw=(36, 64), color=LIVE_COLOR))
         keys.append(shown.last_key)
     assert keys == [None, "b", None]
 
@@ -84,10 +84,10 @@ def test_closed_with_the_mouse_it_stays_closed(
     desktop: Desktop, make_frame: MakeFrame, visible: float
 ) -> None:
     shown = Window("call")
-    shown.write(make_frame(size_hw=(36, 64)))
+    shown.write(make_frame(size_hw=(36, 64), color=LIVE_COLOR))
     desktop.visible = visible
     with pytest.raises(WindowClosed):
-        shown.write(make_frame(size_hw=(36, 64)))
+        shown.write(make_frame(size_hw=(36, 64), color=LIVE_COLOR))
     assert len(desktop.shown) == 1  # imshow() would open it again
 
 

@@ -7,50 +7,27 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.convert import resized
-from stream.frame import Frame, Plane
+from stream.cover import fitted
+from stream.frame import Frame, Plane, gray_frame
 
 Buffer = NDArray[np.uint8]
 
 
-def covering(frame: Frame, size_hw: tuple[int, int]) -> Frame:
-    """The frame scaled to fill an even size, what is too much cut off evenly at both ends.
-
-    So do webcams for a size of another shape; bars would look like a fault to whoever is called.
-    """
-    if frame.size_hw == size_hw:
-        return frame
-    scale = max(want / have for want, have in zip(size_hw, frame.size_hw, strict=True))
-    sides = [_middle(have, want / scale) for want, have in zip(size_hw, frame.size_hw, strict=True)]
-    planes: list[Plane] = []
-    for plane in frame.planes:
-        shrunk = [
-            slice(side.start * part // whole, side.stop * part // whole)
-            for side, part, whole in zip(sides, plane.shape, frame.size_hw, strict=True)
-        ]
-        planes.append(plane[shrunk[0], shrunk[1]])
-    return resized(frame.with_planes(tuple(planes)), size_hw)
-
-
-def _middle(whole: int, wanted: float) -> slice:
-    """The middle of a side, even at both ends so that the chroma planes are cut alike."""
-    kept = min(whole, max(2, round(wanted / 2) * 2))
-    start = (whole - kept) // 4 * 2
-    return slice(start, start + kept)
-
-
 class Packing:
-    """Puts yuv420p frames into one buffer, which is used again for every frame."""
+    """Puts frames into one buffer, which is used again for every frame.
+
+    Those of another size or kind than live ones are fitted to the device's.
+    """
 
     def __init__(self, fourcc: str, size_hw: tuple[int, int]) -> None:
         """`fourcc` is a key of PACKINGS; the size is even."""
         self._put, bytes_for_two = PACKINGS[fourcc]
-        self._size_hw = size_hw
+        self._like = gray_frame(size_hw)
         self._buffer = np.zeros(size_hw[0] * size_hw[1] * bytes_for_two // 2, np.uint8)
 
     def packed(self, frame: Frame) -> Buffer:
         """The frame at the buffer's size, as one row of bytes; valid until the next call."""
-        self._put(covering(frame, self._size_hw).planes, self._buffer)
+        self._put(fitted(frame, self._like), self._buffer)
         return self._buffer
 
 

@@ -46,7 +46,7 @@ class Recorder:
             raise StreamError(f"cannot record to {path}: end the name with {', '.join(_SAFE)}")
         codec = codec_for(path, None, with_alpha=False)
         check_place(path, force, is_folder=False)
-        self.name = str(path)
+        self.name = f"{path} (picture only)"
         self.notes = [f"{path}: picture only, no sound"]
         self.dropped = 0
         self._path, self._place = path, beside(path, "partial")
@@ -60,7 +60,7 @@ class Recorder:
         )
         self._error: BaseException | None = None
         self._first_pts: int | None = None
-        self._last_pts = -1
+        self._last_pts, self._ticks_per_s = -1, round(1 / like.time_base)
         self._queue: queue.Queue[Frame | None] = queue.Queue(max(2, round(rate * _QUEUE_S)))
         self._open = True
         self._thread = threading.Thread(target=self._encode, name="recorder", daemon=True)
@@ -70,6 +70,15 @@ class Recorder:
     def failed(self) -> str | None:
         """Why the recording ended before it was closed; None while it is well."""
         return None if self._error is None else str(self._error)
+
+    @property
+    def state(self) -> str:
+        """What a status line tells: how long it is, or that it failed."""
+        if self._error is not None:
+            return "recording failed"
+        minutes, seconds = divmod(max(0, self._last_pts) // self._ticks_per_s, 60)
+        left_out = f", {self.dropped} frames left out" if self.dropped else ""
+        return f"recording {minutes}:{seconds:02}{left_out}"
 
     def write(self, frame: Frame) -> None:
         """Queue one frame, or drop it. Raises StreamError once the recording has failed."""

@@ -16,12 +16,11 @@ from typing import Any
 import cv2
 
 from stream import StreamError
-from stream.frame import Frame
+from stream.frame import Frame, gray_frame
 from stream.holders import holders
 from stream.reasons import reason
 from stream.sources.camera_pictures import BrokenPicture, Pictures, Raw
 from stream.sources.cameras import ALLOW, CameraDevice, forbidden
-from stream.sources.live import gray_frame
 from stream.sources.modes import READABLE, USUAL_FPS, USUAL_HW, ranked, said
 from stream.v4l2 import Mode, device_at, format_of, is_busy
 

@@ -7,25 +7,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from fractions import Fraction
 
 import cv2
-import numpy as np
 
 from stream import StreamError
 from stream.control import LiveControl
-from stream.frame import ColorTags, Frame, Matrix, Primaries, Transfer, layout_of
+from stream.cover import fitted
+from stream.frame import Frame
 from stream.interfaces import Source
 from stream.latest import Latest
-from stream.video_loop import fitted
 
 log = logging.getLogger(__name__)
 
 WAITING = "camera lost, waiting"
 PAUSED = "be right back"
-
-# What programs take a virtual camera's pictures for.
-LIVE_COLOR = ColorTags(Matrix.SMPTE170M, False, Primaries.BT709, Transfer.BT709)
 
 _PATIENCE_S = 0.07  # silence after which the last frame is shown again; webcams in the dark give 15
 _FREEZE_S = 0.5  # silence after which the picture is too old to be shown
@@ -201,11 +196,3 @@ def _close(camera: Source | None) -> Source | None:
 def mirrored(frame: Frame) -> Frame:
     """The frame as a mirror shows it."""
     return frame.with_planes(tuple(cv2.flip(plane, 1) for plane in frame.planes))
-
-
-def gray_frame(size_hw: tuple[int, int]) -> Frame:
-    """What live frames are like: yuv420p, BT.601, limited range, microseconds; gray."""
-    layout = layout_of("yuv420p")
-    assert layout is not None
-    planes = tuple(np.full(hw, 128, np.uint8) for hw in layout.plane_hws(size_hw))
-    return Frame(planes, "yuv420p", LIVE_COLOR, 0, Fraction(1, 1_000_000), time.monotonic_ns())

@@ -9,11 +9,10 @@ from dataclasses import replace
 from fractions import Fraction
 
 from stream.convert import square_hw
-from stream.frame import Frame
+from stream.cover import fitted
+from stream.frame import Frame, gray_frame
 from stream.sources.camera import SourceLost
-from stream.sources.live import gray_frame
 from stream.sources.video_file import VideoFile
-from stream.video_loop import fitted
 
 _LATE_NS = 500_000_000  # what is later than that is not caught up with
 
