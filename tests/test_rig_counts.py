@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import soak
 
-from rig import room, stage
+from rig import room, stage, verdict
 from rig.stage import longest_gap
 
 HELD = {
@@ -27,7 +26,7 @@ def samples(memory_mb, count=120):
 
 
 def test_all_bars_hold():
-    assert all(soak.judge(HELD).values())
+    assert all(verdict.judge(HELD).values())
 
 
 @pytest.mark.parametrize(
@@ -43,19 +42,19 @@ def test_all_bars_hold():
     ],
 )
 def test_each_bar_can_be_missed(bar, value):
-    missed = [name for name, holds in soak.judge({**HELD, bar: value}).items() if not holds]
+    missed = [name for name, holds in verdict.judge({**HELD, bar: value}).items() if not holds]
     assert missed == [bar]
 
 
 def test_memory_that_grows_has_its_slope():
-    measured = soak.of_samples(samples(lambda hour: 100 + 12 * hour))
+    measured = verdict.of_samples(samples(lambda hour: 100 + 12 * hour))
     assert measured["memory_slope_mb_per_hour"] == pytest.approx(12, rel=0.01)
     assert measured["memory_grown_mb"] == pytest.approx(5.5, abs=0.2)  # over half of 11 twelfths
     assert measured["descriptors"] == [9]
 
 
 def test_memory_that_sways_has_none():
-    measured = soak.of_samples(samples(lambda hour: 100 + (round(hour * 120) % 2)))
+    measured = verdict.of_samples(samples(lambda hour: 100 + (round(hour * 120) % 2)))
     assert abs(measured["memory_slope_mb_per_hour"]) < 1
     assert abs(measured["memory_grown_mb"]) <= 1
 
