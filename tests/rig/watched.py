@@ -30,6 +30,7 @@ class Watch:
         self._matte, self._sink, self._log = matte, sink, log
         self._colors = [open_background(color) for color in colors]
         self._own: tuple[int, Alpha] | None = None  # the last matte and the time of its frame
+        self._written: tuple[object, Alpha | None] = (), None  # planes and their matte
         self._wish = Path(f"{log.name}.background")
 
     def refine(self, alpha: Alpha, frame: Frame) -> Alpha:
@@ -41,6 +42,9 @@ class Watch:
     def write(self, frame: Frame) -> None:
         """Note it and write it."""
         own = self._own[1] if self._own and self._own[0] == frame.pts else None
+        if frame.planes is self._written[0]:  # the composite before, once more
+            own = self._written[1]
+        self._written = frame.planes, own
         shown = {
             "at_s": time.monotonic(),
             "age_s": (time.monotonic_ns() - frame.captured_ns) / 1e9,
