@@ -1,0 +1,174 @@
+"""Which TensorRT is installed, and all in which TensorRT and TensorRT-RTX differ.
+
+TensorRT (10, 11) builds for the very GPU that it runs on, and remembers what it timed there.
+TensorRT-RTX builds for a list of GPU generations, also where there is none, and finishes the
+kernels on the GPU at first use; those it can keep.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from stream.backends import BackendUnavailable
+from stream.backends.nvidia import GpuCard
+
+PACKAGES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}  # in the order they are tried
+INSTALL = (
+    "pip install -r requirements-gpu.txt (tensorrt-rtx, for GeForce and RTX cards from the 16 "
+    "series on), or pip install tensorrt (any card of NVIDIA's)"
+)
+NO_PACKAGE = "neither of the packages tensorrt and tensorrt-rtx is installed"
+
+Bound = dict[str, str]  # what an engine or a cache belongs to, in words
+
+
+class Flavor(Protocol):
+    """One of the two TensorRTs."""
+
+    module: Any
+    name: str
+    version: str
+
+    def check(self, card: GpuCard) -> None:
+        """Raise BackendUnavailable where this TensorRT does not serve this card."""
+        ...
+
+    def bounds(self, card: GpuCard | None) -> list[Bound]:
+        """What engines that serve a card belong to; the first is built. Raises BackendUnavailable.
+
+        Without a card: what can be built for cards elsewhere.
+        """
+        ...
+
+    def prepare(self, config: Any, card: GpuCard | None, timings: bytes) -> None:
+        """Set what a build should aim at, and what is known from builds before."""
+        ...
+
+    def timings(self, config: Any) -> bytes:
+        """What a build has learned of this GPU; empty where there is nothing to keep."""
+        ...
+
+    def context(self, engine: Any, kernels: bytes) -> tuple[Any, Any]:
+        """What runs an engine, and the cache of its kernels or None."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorRtProper:
+    """NVIDIA's TensorRT 10 or 11."""
+
+    module: Any
+    version: str
+    name: str = PACKAGES["tensorrt"]
+
+    def check(self, card: GpuCard) -> None:
+        """It serves every card that its own libraries know; they say so themselves."""
+
+    def bounds(self, card: GpuCard | None) -> list[Bound]:
+        """An engine belongs to one GPU and driver."""
+        if card is None:
+            raise BackendUnavailable(
+                f"{self.name} builds only on the GPU that it builds for, and there is none",
+                "build there, or pip install tensorrt-rtx, which builds anywhere",
+            )
+        made_by, gpu = f"{self.name} {self.version}", f"{card} ({card.generation})"
+        return [{"made by": made_by, "gpu": gpu, "driver": card.driver}]
+
+    def prepare(self, config: Any, card: GpuCard | None, timings: bytes) -> None:
+        """Go on from the timings of builds before."""
+        config.set_timing_cache(config.create_timing_cache(timings), ignore_mismatch=False)
+
+    def timings(self, config: Any) -> bytes:
+        """The timings, this build's included."""
+        return bytes(config.get_timing_cache().serialize())
+
+    def context(self, engine: Any, kernels: bytes) -> tuple[Any, Any]:
+        """Kernels lie in the engine: nothing to keep."""
+        return engine.create_execution_context(), None
+
+
+@dataclass(frozen=True)
+class TensorRtRtx:
+    """NVIDIA's TensorRT for RTX."""
+
+    module: Any
+    version: str
+    name: str = PACKAGES["tensorrt_rtx"]
+
+    def check(self, card: GpuCard) -> None:
+        """It names the generations that it builds for."""
+        if card.generation not in self._targets():
+            raise BackendUnavailable(
+                f"{self.name} {self.version} does not serve the {card}, of capability "
+                f"{card.generation}, but {', '.join(self._targets())}",
+                "pip install tensorrt, or take --engine cpu",
+            )
+
+    def bounds(self, card: GpuCard | None) -> list[Bound]:
+        """One for the card's generation, a seventh of the size of one for all."""
+        made_by, everywhere = f"{self.name} {self.version}", ", ".join(self._targets())
+        aims = [everywhere] if card is None else [card.generation, everywhere]
+        return [{"made by": made_by, "capabilities": aim} for aim in aims]
+
+    def prepare(self, config: Any, card: GpuCard | None, timings: bytes) -> None:
+        """Aim at the card's generation, or at all; it times nothing."""
+        targets = self._targets()
+        aims = [each for words, each in targets.items() if card is None or words == card.generation]
+        config.num_compute_capabilities = len(aims)
+        for number, aim in enumerate(aims):
+            config.set_compute_capability(aim, number)
+
+    def timings(self, config: Any) -> bytes:
+        """Nothing is timed."""
+        return b""
+
+    def context(self, engine: Any, kernels: bytes) -> tuple[Any, Any]:
+        """Kernels are finished on the GPU, or taken from the cache."""
+        runtime = engine.create_runtime_config()
+        cache = runtime.create_runtime_cache()
+        if kernels:
+            cache.deserialize(kernels)
+        runtime.set_runtime_cache(cache)
+        return engine.create_execution_context(runtime), cache
+
+    def _targets(self) -> dict[str, Any]:
+        """8.6: SM86, and so on; the members NONE and CURRENT are no generations."""
+        members = self.module.ComputeCapability.__members__
+        return {
+            f"{name[2:-1]}.{name[-1]}": each
+            for name, each in members.items()
+            if name.startswith("SM")
+        }
+
+
+def installed() -> tuple[str, str] | None:
+    """Name and version of the TensorRT that would be taken, without loading it."""
+    for package, name in PACKAGES.items():
+        if importlib.util.find_spec(package):
+            try:
+                return name, importlib.metadata.version(package.replace("_", "-"))
+            except importlib.metadata.PackageNotFoundError:
+                return name, "of unknown version"
+    return None
+
+
+def load() -> Flavor:
+    """The TensorRT of this machine. Raises BackendUnavailable where none can be loaded."""
+    reasons = []
+    for package, name in PACKAGES.items():
+        if importlib.util.find_spec(package) is None:
+            continue
+        try:
+            module = importlib.import_module(package)
+            version = str(module.__version__)
+        except (ImportError, OSError, RuntimeError, AttributeError) as error:
+            reasons.append(f"{name} does not load ({error})")
+            continue
+        return (TensorRtRtx if package == "tensorrt_rtx" else TensorRtProper)(module, version)
+    if reasons:
+        raise BackendUnavailable("; ".join(reasons), f"install it anew: {INSTALL}")
+    raise BackendUnavailable(NO_PACKAGE, INSTALL)
