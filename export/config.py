@@ -2,6 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Literal
 
 from export import ExportError
 from stream.networks import MODELS, SHIPPED, Precision, network_file, recorded_area
@@ -80,8 +81,11 @@ class EvaluateConfig:
     network: str = "default"
     """default, small, or an ONNX file."""
 
-    precision: Precision = "int8"
-    """int8 or fp32; an ONNX file is taken as it is."""
+    precision: Precision | None = None
+    """int8, fp16 or fp32; by default the engine's own. An ONNX file is taken as it is."""
+
+    engine: Literal["cpu", "tensorrt"] = "cpu"
+    """cpu, or tensorrt: an NVIDIA GPU."""
 
     live: bool = False
     """Show the network as many pixels as in a call, not the twice as many of recorded pictures."""
@@ -117,7 +121,7 @@ class EvaluateConfig:
     @property
     def network_file(self) -> Path:
         """The ONNX file that was asked for."""
-        return network_file(self.network, self.precision)
+        return network_file(self.network, self.precision, self.engine)
 
     @property
     def area(self) -> int | None:

@@ -27,7 +27,6 @@ onnxruntime.disable_telemetry_events()
 onnxruntime.set_default_logger_severity(3)
 
 
-
 @dataclass(frozen=True)
 class Flavor:
     """How an engine wants its eight bits."""

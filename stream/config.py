@@ -56,6 +56,7 @@ class PersonConfig:
                 f"cannot make edges {self.edges!r}: give one of {', '.join(EDGES_NAMES)}"
             )
 
+
 @dataclass(frozen=True)
 class ClipPaths:
     """Which clip, and where to."""

@@ -16,6 +16,7 @@ from stream.config import VIRTUAL_CAMERA, LiveConfig
 from stream.control import LiveControl, Settings
 from stream.foreground import clean
 from stream.frame import Alpha, Frame, gray_frame
+from stream.interfaces import Backend
 from stream.keys import press, terminal_keys
 from stream.main import held, refiner
 from stream.meter import Meter
@@ -54,8 +55,9 @@ def live(config: LiveConfig, on_second: OnSecond = lambda line: None) -> Report:
         like = gray_frame(camera.size_hw)
         wardrobe = opened(Wardrobe(control, config.backgrounds, like))
         on_key = partial(press, control=control, wardrobe=wardrobe)
-        backend = opened(open_backend(config.network_file))
-        backend.fit(display_hw(like))  # made ready before anything is shown
+        shown_hw = display_hw(like)
+        backend = opened(_open_engine(config, shown_hw))
+        backend.fit(shown_hw)  # made ready before anything is shown
         segmenter = CautiousSegmenter(backend)
         outputs = [opened(_open_output(word, config, like, camera.rate)) for word in config.output]
         meter = Meter(Several(outputs))
@@ -114,6 +116,13 @@ def _told(meter: Meter, source: Live) -> list[str]:
 def _cleaned(config: LiveConfig, wardrobe: Wardrobe, frame: Frame, alpha: Alpha) -> Frame:
     """The frame with clean edges, where the background of the moment blends with them."""
     return clean(frame, alpha) if config.edges == "clean" and wardrobe.blends else frame
+
+
+def _open_engine(config: LiveConfig, shown_hw: tuple[float, float]) -> Backend:
+    """The engine that was asked for, at the network's own size, which a camera leaves time for."""
+    return open_backend(
+        config.network, engine=config.engine, precision=config.precision, shown_hw=shown_hw
+    )
 
 
 def _open_camera(config: LiveConfig) -> Camera | Rehearsal:

@@ -11,10 +11,10 @@ pytest.importorskip("onnxruntime", reason="requirements-train.txt is not install
 import onnx
 
 from export import ExportError
-from export.parity import probe
 from export.to_int8 import int8_from_onnx
 from export.to_onnx import onnx_from_keras
 from stream.backends import open_backend
+from stream.backends.trial import probe
 
 # Keras's converter looks for a name that NumPy no longer has.
 pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")

@@ -79,7 +79,9 @@ class Parsed:
         """int8, fp16 or fp32: the least that flows between its layers."""
         layers = (self.network.get_layer(number) for number in range(self.network.num_layers))
         kinds = {
-            layer.get_output(slot).dtype.name for layer in layers for slot in range(layer.num_outputs)
+            layer.get_output(slot).dtype.name
+            for layer in layers
+            for slot in range(layer.num_outputs)
         }
         small = {"INT8": "int8", "FP8": "fp8", "HALF": "fp16", "BF16": "bf16"}
         return next((said for kind, said in small.items() if kind in kinds), "fp32")
@@ -104,12 +106,8 @@ class Parsed:
 def parse(network: Path, flavor: Flavor) -> Parsed:
     """Read an ONNX file. Raises BackendUnavailable, with the operator that TensorRT refuses."""
     trt, said = flavor.module, Said(flavor)
-    builder = said.made(
-        f"start {flavor.name} {flavor.version}", lambda: trt.Builder(said.logger)
-    )
-    definition = builder.create_network(
-        1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    )
+    builder = said.made(f"start {flavor.name} {flavor.version}", lambda: trt.Builder(said.logger))
+    definition = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(definition, said.logger)
     if not parser.parse(network.read_bytes()):
         why, what_to_do = _first_error(parser)

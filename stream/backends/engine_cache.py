@@ -84,7 +84,7 @@ def find(key: EngineKey, folders: Iterable[Path]) -> bytes | None:
     return None
 
 
-def keep(key: EngineKey, engine: bytes, made: dict[str, object], folder: Path) -> Path | None:
+def keep(key: EngineKey, engine: bytes, made: dict[str, str], folder: Path) -> Path | None:
     """Write an engine and its card, each beside its place and then renamed; None: no room."""
     path = folder / key.file_name
     sha256 = hashlib.sha256(engine).hexdigest()

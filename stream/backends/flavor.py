@@ -1,8 +1,9 @@
 """Which TensorRT is installed, and all in which TensorRT and TensorRT-RTX differ.
 
 TensorRT (10, 11) builds for the very GPU that it runs on, and remembers what it timed there.
-TensorRT-RTX builds for a list of GPU generations, also where there is none, and finishes the
-kernels on the GPU at first use; those it can keep.
+TensorRT-RTX builds for a generation of GPUs, or for all from 8.0 on (Turing, 7.5, has to be named),
+also where there is none, and finishes the kernels on the GPU at first use; those it can keep.
+https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/inference-library/cpu-engines.html
 """
 
 from __future__ import annotations
@@ -23,15 +24,28 @@ INSTALL = (
 )
 NO_PACKAGE = "neither of the packages tensorrt and tensorrt-rtx is installed"
 
+_PORTABLE_FROM = (8, 0)
+
 Bound = dict[str, str]  # what an engine or a cache belongs to, in words
 
 
 class Flavor(Protocol):
     """One of the two TensorRTs."""
 
-    module: Any
-    name: str
-    version: str
+    @property
+    def module(self) -> Any:
+        """The package, imported."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """TensorRT or TensorRT-RTX."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The package's version."""
+        ...
 
     def check(self, card: GpuCard) -> None:
         """Raise BackendUnavailable where this TensorRT does not serve this card."""
@@ -100,8 +114,8 @@ class TensorRtRtx:
     name: str = PACKAGES["tensorrt_rtx"]
 
     def check(self, card: GpuCard) -> None:
-        """It names the generations that it builds for."""
-        if card.generation not in self._targets():
+        """It serves the generations that it names, and perhaps later ones by a portable engine."""
+        if card.generation not in self._targets() and card.capability < _PORTABLE_FROM:
             raise BackendUnavailable(
                 f"{self.name} {self.version} does not serve the {card}, of capability "
                 f"{card.generation}, but {', '.join(self._targets())}",
@@ -109,18 +123,21 @@ class TensorRtRtx:
             )
 
     def bounds(self, card: GpuCard | None) -> list[Bound]:
-        """One for the card's generation, a seventh of the size of one for all."""
-        made_by, everywhere = f"{self.name} {self.version}", ", ".join(self._targets())
-        aims = [everywhere] if card is None else [card.generation, everywhere]
+        """One for the card's generation, or the portable one; all named at once make 46 MB of 6."""
+        aims = []
+        if card is not None and card.generation in self._targets():
+            aims.append(card.generation)
+        if card is None or card.capability >= _PORTABLE_FROM:
+            aims.append("{}.{} and later".format(*_PORTABLE_FROM))
+        made_by = f"{self.name} {self.version}"
         return [{"made by": made_by, "capabilities": aim} for aim in aims]
 
     def prepare(self, config: Any, card: GpuCard | None, timings: bytes) -> None:
-        """Aim at the card's generation, or at all; it times nothing."""
-        targets = self._targets()
-        aims = [each for words, each in targets.items() if card is None or words == card.generation]
-        config.num_compute_capabilities = len(aims)
-        for number, aim in enumerate(aims):
-            config.set_compute_capability(aim, number)
+        """Aim at the card's generation; where it is not named, portable is what it aims at."""
+        aim = None if card is None else self._targets().get(card.generation)
+        if aim is not None:
+            config.num_compute_capabilities = 1
+            config.set_compute_capability(aim, 0)
 
     def timings(self, config: Any) -> bytes:
         """Nothing is timed."""
@@ -168,7 +185,9 @@ def load() -> Flavor:
         except (ImportError, OSError, RuntimeError, AttributeError) as error:
             reasons.append(f"{name} does not load ({error})")
             continue
-        return (TensorRtRtx if package == "tensorrt_rtx" else TensorRtProper)(module, version)
+        if package == "tensorrt_rtx":
+            return TensorRtRtx(module, version)
+        return TensorRtProper(module, version)
     if reasons:
         raise BackendUnavailable("; ".join(reasons), f"install it anew: {INSTALL}")
     raise BackendUnavailable(NO_PACKAGE, INSTALL)

@@ -81,11 +81,10 @@ class TensorRt:
 class _Running:
     """One engine on the GPU, with memory for what goes in and out."""
 
-    def __init__(
-        self, plan: bytes, key: EngineKey, engines: Engines, card: GpuCard
-    ) -> None:
+    def __init__(self, plan: bytes, key: EngineKey, engines: Engines, card: GpuCard) -> None:
         channels = {"image": 3, "previous": 1, "alpha": 1}
-        shapes = {name: (1, *key.input_hw, count) for name, count in channels.items()}
+        (h, w), shapes = key.input_hw, dict[str, tuple[int, ...]]()
+        shapes |= {name: (1, h, w, count) for name, count in channels.items()}
         if not engines.parsed.looks_back:
             del shapes["previous"]
         self._memory = GpuMemory(shapes)
