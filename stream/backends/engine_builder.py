@@ -130,6 +130,7 @@ def build(
             "make it anew with run.py export, or take --engine cpu",
         )
     config = parsed.builder.create_builder_config()
+    config.clear_flag(flavor.module.BuilderFlag.TF32)  # fp32 means 32 bits; fp16 is there for speed
     flavor.prepare(config, card, timings)
     plan = parsed.said.made(
         f"build the engine with {flavor.name} {flavor.version}",
