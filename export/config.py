@@ -29,7 +29,8 @@ class ExportConfig:
     """Held-back pictures of --data on which the engines of a .keras file are held to Keras."""
 
     models: Path = MODELS
-    """Folder that receives NAME.keras, NAME.onnx, NAME.int8.onnx and NAME.json, the card."""
+    """Folder that receives NAME.keras, NAME.onnx, NAME.fp16.onnx, NAME.int8.onnx and NAME.json,
+    the card."""
 
     name: str = SHIPPED["default"]
     """Name of the shipped network."""

@@ -99,7 +99,7 @@ def convert(config: ExportConfig) -> Conversion:
 
 
 def check(rows: list[Held], config: ExportConfig) -> None:
-    """Raise ExportError, with the worst frame, where an engine is further from Keras than it may."""
+    """Raise ExportError, with the worst frame, where an engine is too far from Keras."""
     for row in rows:
         if config.precision == "fp32":
             apart, most, what = row.largest, config.tolerance, "differs from Keras by"

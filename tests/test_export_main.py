@@ -152,6 +152,7 @@ def test_shipping_writes_network_and_card(run, tmp_path):
     shipped = main.main(config)
     assert shipped == tmp_path / "models" / "person.onnx"
     assert sorted(p.name for p in shipped.parent.iterdir()) == [
+        "person.fp16.onnx",
         "person.int8.onnx",
         "person.json",
         "person.keras",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stream.backends import BackendUnavailable
-from stream.backends.flavor import Flavor
+from stream.backends.flavor import Flavor, network_flags
 from stream.backends.nvidia import GpuCard, remedy
 
 _KEPT_LINES = 50  # of what TensorRT says; the errors are its last words
@@ -107,7 +107,7 @@ def parse(network: Path, flavor: Flavor) -> Parsed:
     """Read an ONNX file. Raises BackendUnavailable, with the operator that TensorRT refuses."""
     trt, said = flavor.module, Said(flavor)
     builder = said.made(f"start {flavor.name} {flavor.version}", lambda: trt.Builder(said.logger))
-    definition = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    definition = builder.create_network(network_flags(flavor))
     parser = trt.OnnxParser(definition, said.logger)
     if not parser.parse(network.read_bytes()):
         why, what_to_do = _first_error(parser)

@@ -20,7 +20,7 @@ from stream.backends.nvidia import GpuCard
 PACKAGES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}  # in the order they are tried
 INSTALL = (
     "pip install -r requirements-gpu.txt (tensorrt-rtx, for GeForce and RTX cards from the 16 "
-    "series on), or pip install tensorrt (any card of NVIDIA's)"
+    "series on), or pip install tensorrt (data-center cards as well)"
 )
 NO_PACKAGE = "neither of the packages tensorrt and tensorrt-rtx is installed"
 
@@ -160,6 +160,12 @@ class TensorRtRtx:
             for name, each in members.items()
             if name.startswith("SM")
         }
+
+
+def network_flags(flavor: Flavor) -> int:
+    """Strongly typed networks have to be asked for in TensorRT 10; later all are."""
+    typed = getattr(flavor.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if typed is None else 1 << int(typed)
 
 
 def installed() -> tuple[str, str] | None:
