@@ -92,9 +92,12 @@ class Parsed:
             tensor.shape = (1, *input_hw, tensor.shape[3])
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
-        """The shape of `alpha`."""
-        return tuple(self.network.get_output(0).shape)
+    def output_shape(self) -> tuple[int, ...] | None:
+        """The shape of `alpha`; None where layers do not fit each other at this input size."""
+        try:
+            return tuple(self.network.get_output(0).shape)
+        except RuntimeError:
+            return None
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -125,8 +128,8 @@ def build(
     wanted = (1, *input_hw, 1)
     if parsed.output_shape != wanted:
         raise BackendUnavailable(
-            f"alpha is {parsed.output_shape} where {wanted} is expected: the network is nailed to "
-            "one size",
+            f"the network is nailed to one size: at input {input_hw} its alpha is "
+            f"{parsed.output_shape}, expected {wanted}",
             "make it anew with run.py export, or take --engine cpu",
         )
     config = parsed.builder.create_builder_config()

@@ -9,7 +9,6 @@ https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/inference-library/cpu-e
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -166,17 +165,6 @@ def network_flags(flavor: Flavor) -> int:
     """Strongly typed networks have to be asked for in TensorRT 10; later all are."""
     typed = getattr(flavor.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if typed is None else 1 << int(typed)
-
-
-def installed() -> tuple[str, str] | None:
-    """Name and version of the TensorRT that would be taken, without loading it."""
-    for package, name in PACKAGES.items():
-        if importlib.util.find_spec(package):
-            try:
-                return name, importlib.metadata.version(package.replace("_", "-"))
-            except importlib.metadata.PackageNotFoundError:
-                return name, "of unknown version"
-    return None
 
 
 def load() -> Flavor:
