@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from stream.backends import BackendUnavailable
 from stream.interfaces import Backend
 
-MOST_APART = 0.02  # mean difference of alpha; fp16 and int8 stay below a tenth of that
+# Mean difference of alpha. On 512 real frames fp16 is 0.0001 away from fp32 and int8 0.003 (export
+# prints it), and `person` answers two of these pictures 0.06 apart.
+MOST_APART = 0.02
 _TRIED = 2  # pictures: one that is never forgotten must not pass for two
 
 
