@@ -77,13 +77,13 @@ def convert(config: ExportConfig) -> Conversion:
     suffix = ".onnx" if config.precision == "fp32" else f".{config.precision}.onnx"
     network = config.out_dir / f"{config.run.stem}{suffix}"
     model = open_keras(config.run)
+    shown = list(shown_to(model, size_hw, config.data, config.parity_pictures))
     try:
         config.out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ExportError(f"cannot write to {config.out_dir}: {error.strerror}") from error
     _make(config, network, size_hw)
     _, engine = engine_from_onnx(network, size_hw, card)
-    shown = list(shown_to(model, size_hw, config.data, config.parity_pictures))
     rows = [Held(f"Keras {keras.__version__}", 0.0, 0.0, 0.0 if config.data else None)]
     rows += [_held(opened(network), shown, size_hw) for opened in (open_backend, OnnxRuntime)]
     rows.append(_on_gpu(network, shown, size_hw, card))

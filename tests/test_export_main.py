@@ -33,10 +33,8 @@ def network(tiny_network) -> Path:
 
 
 @pytest.fixture(scope="module")
-def exported(network, tmp_path_factory) -> Path:
-    target = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
-    onnx_from_keras(network, target, SIZE_HW)
-    return target
+def exported(tiny_onnx) -> Path:
+    return tiny_onnx
 
 
 def test_the_file_keeps_the_contract(exported):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -274,6 +275,28 @@ def test_tensorrt_needs_the_gpu_that_it_builds_for() -> None:
     assert ours == [
         {"made by": "TensorRT 11.4", "gpu": "H100 (9.0)", "driver": "590.44, CUDA 13.1"}
     ]
+
+
+def test_tensorrt_goes_on_from_its_timings_unless_they_are_damaged() -> None:
+    class Config:
+        taken: SimpleNamespace | None = None
+
+        def create_timing_cache(self, timings: bytes) -> SimpleNamespace | None:
+            known = SimpleNamespace(serialize=lambda: timings + b", more")
+            return None if timings == b"damaged" else known
+
+        def set_timing_cache(self, cache: SimpleNamespace, ignore_mismatch: bool) -> None:
+            assert not ignore_mismatch
+            self.taken = cache
+
+        def get_timing_cache(self) -> SimpleNamespace | None:
+            return self.taken
+
+    proper = flavor.TensorRtProper(None, "11.4")
+    for timings, kept in ((b"some", b"some, more"), (b"damaged", b"")):
+        config = Config()
+        proper.prepare(config, None, timings)
+        assert proper.timings(config) == kept
 
 
 def test_bindings_that_are_missing_are_named(monkeypatch) -> None:

@@ -92,12 +92,15 @@ class TensorRtProper:
         return [{"made by": made_by, "gpu": gpu, "driver": card.driver}]
 
     def prepare(self, config: Any, card: GpuCard | None, timings: bytes) -> None:
-        """Go on from the timings of builds before."""
-        config.set_timing_cache(config.create_timing_cache(timings), ignore_mismatch=False)
+        """Go on from the timings of builds before, where TensorRT still takes them."""
+        cache = config.create_timing_cache(timings)
+        if cache is not None:  # none where they are damaged
+            config.set_timing_cache(cache, ignore_mismatch=False)
 
     def timings(self, config: Any) -> bytes:
         """The timings, this build's included."""
-        return bytes(config.get_timing_cache().serialize())
+        cache = config.get_timing_cache()
+        return b"" if cache is None else bytes(cache.serialize())
 
     def context(self, engine: Any, kernels: bytes) -> tuple[Any, Any]:
         """Kernels lie in the engine: nothing to keep."""
