@@ -21,6 +21,8 @@ def engine_from_onnx(
     """
     try:
         flavor = load()
+        if card is not None:
+            flavor.check(card)
         flavor.bounds(card)
     except BackendUnavailable as error:
         return None, f"not made: {error.reason}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stream.backends import engine_cache
-from stream.backends.engine_cache import EngineKey, find, forget, keep, user_folder
+from stream.backends.engine_cache import EngineKey, find, keep, user_folder
 
 BOUND = {"made by": "TensorRT 11.4", "gpu": "RTX 4070 (8.9)", "driver": "590.44, CUDA 13.1"}
 ENGINE = b"an engine" * 1000
@@ -91,13 +91,6 @@ def test_without_room_the_engine_serves_and_is_not_kept(
         assert keep(key, ENGINE, {}, tmp_path / "cache") is None
     assert "is not kept, and built again next time: No space left" in caplog.text
     assert list((tmp_path / "cache").iterdir()) == []
-
-
-def test_what_turned_out_useless_is_thrown_away(key, tmp_path) -> None:
-    keep(key, ENGINE, {}, tmp_path)
-    forget(key, [tmp_path, tmp_path / "nowhere"])
-    assert find(key, [tmp_path]) is None
-    assert [path.suffix for path in tmp_path.iterdir()] == [".onnx"]
 
 
 def test_notes_are_of_one_thing_and_may_be_missing(tmp_path) -> None:

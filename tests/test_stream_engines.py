@@ -55,8 +55,8 @@ def test_every_shipped_network_builds_at_another_size(
     flavor, tmp_path, name, suffix, precision
 ) -> None:
     engines = Engines(MODELS / f"{name}{suffix}", flavor, None, tmp_path)
-    assert engines.parsed.precision == precision
-    assert engines.parsed.looks_back
+    assert engines.facts.precision == precision
+    assert engines.facts.looks_back
     key, engine, is_old = engines.engine((96, 160))
     assert len(engine) > 1_000_000 and not is_old
     assert engines.engine((96, 160)) == (key, engine, True)
@@ -76,7 +76,7 @@ def test_signed_eight_bits_build(flavor, tmp_path) -> None:
     target = tmp_path / "small.int8.onnx"
     int8_from_onnx(MODELS / "person-small.onnx", target, [seen], FOR_TENSORRT)
     engines = Engines(target, flavor, None, tmp_path)
-    assert engines.parsed.precision == "int8"
+    assert engines.facts.precision == "int8"
     assert len(engines.engine((96, 160))[1]) > 1_000_000
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from stream import StreamError
 from stream.backends import BackendUnavailable, engines, nvidia, open_backend, trt
+from stream.backends.engine_builder import Facts
 from stream.backends.flavor import TensorRtProper, TensorRtRtx
 from stream.backends.nvidia import GpuCard, GpuMemory, first_card, has_driver, remedy
 from stream.backends.trt import TensorRt
@@ -180,7 +181,7 @@ def played(monkeypatch) -> Played:
     """That TensorRT, in the place of TensorRT 11."""
     module = Played()
     flavor = TensorRtProper(module, "11.4")
-    parsed = SimpleNamespace(input_hw=(64, 64), looks_back=False, precision="fp16")
+    parsed = SimpleNamespace(facts=Facts((64, 64), looks_back=False, precision="fp16"))
 
     def build(parsed, input_hw, flavor, card, timings):
         module.builds += 1
@@ -249,6 +250,20 @@ def test_an_old_engine_that_is_refused_is_built_again(backend, network, played, 
             again.fit((1, 1))
         assert "is built again: cannot load an engine" in caplog.text
         assert again.infer(np.full((1, 64, 64, 3), 255, np.float32), None).min() == 1
+    assert played.builds == 2
+
+
+def test_a_refused_engine_beside_the_network_stays_and_is_asked_no_more(
+    backend, network, played, tmp_path
+) -> None:
+    with closing(TensorRt(network, folder=tmp_path)) as exporting:
+        exporting.fit((1, 1))
+    theirs = sorted(tmp_path.glob("*.engine"))
+    played.refuses.add(b"engine 64x64 1")
+    backend.fit((1, 1))
+    assert played.builds == 2 and sorted(tmp_path.glob("*.engine")) == theirs
+    with closing(TensorRt(network, folder=backend._engines.folder)) as again:
+        again.fit((1, 1))
     assert played.builds == 2
 
 

@@ -54,6 +54,20 @@ class Said:
         )
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What the app wants to know of a network."""
+
+    input_hw: tuple[int, int]
+    """The file's own input size."""
+
+    looks_back: bool
+    """Whether it takes the matte of the frame before."""
+
+    precision: str
+    """int8, fp16 or fp32: the least that flows between its layers."""
+
+
 @dataclass
 class Parsed:
     """A network as TensorRT understands it; the parser must outlive the network."""
@@ -64,19 +78,13 @@ class Parsed:
     said: Said
 
     @property
-    def input_hw(self) -> tuple[int, int]:
-        """The file's own input size."""
+    def facts(self) -> Facts:
+        """What is worth keeping when the rest, which holds memory on the GPU, is let go."""
         _, h, w, _ = self.inputs["image"].shape
-        return int(h), int(w)
+        return Facts((int(h), int(w)), "previous" in self.inputs, self._precision)
 
     @property
-    def looks_back(self) -> bool:
-        """Whether it takes the matte of the frame before."""
-        return "previous" in self.inputs
-
-    @property
-    def precision(self) -> str:
-        """int8, fp16 or fp32: the least that flows between its layers."""
+    def _precision(self) -> str:
         layers = (self.network.get_layer(number) for number in range(self.network.num_layers))
         kinds = {
             layer.get_output(slot).dtype.name

@@ -99,14 +99,6 @@ def keep(key: EngineKey, engine: bytes, made: dict[str, str], folder: Path) -> P
     return path
 
 
-def forget(key: EngineKey, folders: Iterable[Path]) -> None:
-    """Throw an engine away that turned out useless."""
-    for folder in folders:
-        for path in (folder / key.file_name, _card_of(folder / key.file_name)):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-
-
 def notes_file(kind: str, bound: dict[str, str], folder: Path) -> Path:
     """Where a TensorRT's own cache lies: timings, or kernels of an engine, of one GPU."""
     return folder / f"{_digest(bound)}.{kind}"

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 from stream.backends import engine_cache
-from stream.backends.engine_builder import Parsed, build, parse
+from stream.backends.engine_builder import Facts, build, parse
 from stream.backends.engine_cache import EngineKey
-from stream.backends.flavor import Bound, Flavor
+from stream.backends.flavor import Flavor
 from stream.backends.nvidia import GpuCard
 
 log = logging.getLogger(__name__)
@@ -26,37 +26,35 @@ class Engines:
         self.folder = folder or engine_cache.user_folder()
 
     @cached_property
-    def parsed(self) -> Parsed:
-        """The network. Raises BackendUnavailable where TensorRT refuses it."""
-        return parse(self.network, self.flavor)
+    def facts(self) -> Facts:
+        """About the network. Raises BackendUnavailable where TensorRT refuses it."""
+        return parse(self.network, self.flavor).facts
 
     def engine(self, input_hw: tuple[int, int]) -> tuple[EngineKey, bytes, bool]:
-        """Its key, the engine, and whether it was there already: beside the network, or cached."""
-        bounds = self.flavor.bounds(self.card)
-        for each in bounds:
+        """Its key, the engine, and whether it was there already: cached, or beside the network."""
+        for each in self.flavor.bounds(self.card):
             key = EngineKey.of(self.network, input_hw, each)
             found = engine_cache.find(key, self._folders)
             if found is not None:
                 return key, found, True
-        return *self._built(input_hw, bounds[0]), False
+        return *self.built(input_hw), False
 
-    def _built(self, input_hw: tuple[int, int], bound: Bound) -> tuple[EngineKey, bytes]:
+    def built(self, input_hw: tuple[int, int]) -> tuple[EngineKey, bytes]:
+        """Its key and the engine, built anew, whatever there is, and kept."""
+        bound = self.flavor.bounds(self.card)[0]
         key = EngineKey.of(self.network, input_hw, bound)
         said = f"{input_hw[0]}×{input_hw[1]}, {self.card or 'for ' + bound['capabilities']}"
         log.info("building the engine of %s, %s: seconds to a minute, once", self.network, said)
         began = time.monotonic()
         notes = engine_cache.notes_file("timings", bound, self.folder)
-        built = build(self.parsed, input_hw, self.flavor, self.card, engine_cache.read_notes(notes))
+        parsed, timings = parse(self.network, self.flavor), engine_cache.read_notes(notes)
+        built = build(parsed, input_hw, self.flavor, self.card, timings)
         seconds = round(time.monotonic() - began, 1)
-        made = {"precision": self.parsed.precision, "built in": f"{seconds} s"}
+        made = {"precision": self.facts.precision, "built in": f"{seconds} s"}
         path = engine_cache.keep(key, built.engine, made, self.folder)
         self.note(notes, built.timings)
         log.info("built in %s s: %s", seconds, path or "not kept")
         return key, built.engine
-
-    def forget(self, key: EngineKey) -> None:
-        """Throw an engine away that TensorRT refuses."""
-        engine_cache.forget(key, self._folders)
 
     def note(self, path: Path, content: bytes) -> None:
         """Keep what TensorRT wants kept; without it, it works it out again."""
@@ -69,4 +67,4 @@ class Engines:
 
     @property
     def _folders(self) -> tuple[Path, Path]:
-        return self.network.parent, self.folder
+        return self.folder, self.network.parent

@@ -32,12 +32,12 @@ class TensorRt:
         self._flavor = load()
         self._flavor.check(self._card)
         self._engines = Engines(network, self._flavor, self._card, folder)
-        self._own_hw = self._engines.parsed.input_hw
+        self._own_hw = self._engines.facts.input_hw
         self._area = area or self._own_hw[0] * self._own_hw[1]
         self._running: dict[tuple[int, int], _Running] = {}
         self.name = (
             f"{self._flavor.name} {self._flavor.version}, {network.name}, "
-            f"{self._engines.parsed.precision}, {self._card}"
+            f"{self._engines.facts.precision}, {self._card}"
         )
 
     def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
@@ -65,7 +65,7 @@ class TensorRt:
         self._running.clear()
 
     def _started(self, input_hw: tuple[int, int]) -> _Running:
-        """An engine on the GPU; one from the cache that TensorRT refuses is built again, once."""
+        """An engine on the GPU; one from before that TensorRT refuses is built again, once."""
         key, plan, is_old = self._engines.engine(input_hw)
         try:
             return _Running(plan, key, self._engines, self._card)
@@ -73,8 +73,7 @@ class TensorRt:
             if not is_old:
                 raise
             log.warning("the engine %s is built again: %s", key.file_name, error)
-        self._engines.forget(key)
-        key, plan, _ = self._engines.engine(input_hw)
+        key, plan = self._engines.built(input_hw)
         return _Running(plan, key, self._engines, self._card)
 
 
@@ -85,7 +84,7 @@ class _Running:
         channels = {"image": 3, "previous": 1, "alpha": 1}
         (h, w), shapes = key.input_hw, dict[str, tuple[int, ...]]()
         shapes |= {name: (1, h, w, count) for name, count in channels.items()}
-        if not engines.parsed.looks_back:
+        if not engines.facts.looks_back:
             del shapes["previous"]
         self._memory = GpuMemory(shapes)
         self._engines, self._said = engines, Said(engines.flavor)
@@ -112,7 +111,7 @@ class _Running:
         memory = self._memory
         memory.enter()
         memory.up("image", image)
-        if self._engines.parsed.looks_back:
+        if self._engines.facts.looks_back:
             memory.up("previous", previous)
         self._said.made(
             "run the network on the GPU", lambda: self._context.execute_async_v3(memory.stream)
