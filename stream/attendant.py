@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import select
@@ -13,7 +14,10 @@ from typing import Any, Protocol
 
 from stream.control import LiveControl
 
+log = logging.getLogger(__name__)
+
 _TICK_S = 1.0
+_CLOSE_S = 2.0
 _POLL_S = 0.1  # where the system cannot wait for keys
 _REST_AFTER_S = 2.0  # programs let a camera go for a moment when they look around or change calls
 
@@ -27,10 +31,6 @@ class Keys(Protocol):
 
     def react(self) -> bool:
         """Pass on what was typed since; False when there will be no more."""
-        ...
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
         ...
 
 
@@ -51,7 +51,7 @@ class Readers(Protocol):
 
 
 class Attendant:
-    """Waits for keys and readers at once, and calls `tick` once a second; closes both."""
+    """Waits for keys and readers at once, and calls `tick` once a second; closes the readers."""
 
     def __init__(
         self,
@@ -75,12 +75,13 @@ class Attendant:
             return
         self._closing.set()
         os.write(self._waker, b"\0")
-        self._thread.join()
+        self._thread.join(_CLOSE_S)
+        if self._thread.is_alive():
+            return  # a dead network disk or a stopped terminal holds it
         os.close(self._wake)
         os.close(self._waker)
-        for part in (self._readers, self._keys):
-            if part is not None:
-                part.close()
+        if self._readers is not None:
+            self._readers.close()
         if self._error is not None:
             raise self._error
 
@@ -91,11 +92,18 @@ class Attendant:
                 self._look()
                 if time.monotonic() - ticked_s >= _TICK_S:
                     ticked_s = time.monotonic()
-                    self._tick()
+                    self._report()
                 self._wait()
         except BaseException as error:
             self._error = error
             self._control.change(ended=True)
+
+    def _report(self) -> None:
+        try:
+            self._tick()
+        except (OSError, SystemExit) as error:  # rich raises it where nobody reads it any more
+            log.debug("no status from now on: %s", error)
+            self._tick = lambda: None
 
     def _look(self) -> None:
         if self._readers is not None:
@@ -109,7 +117,7 @@ class Attendant:
             self._rest_at_s = math.inf
             self._control.change(watched=True)
         elif watching is not None:
-            self._rest_at_s = now_s + _REST_AFTER_S
+            self._rest_at_s = min(self._rest_at_s, now_s + _REST_AFTER_S)
         if now_s >= self._rest_at_s:
             self._rest_at_s = math.inf
             self._control.change(watched=False)

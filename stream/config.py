@@ -200,6 +200,11 @@ class LiveConfig(PersonConfig):
             )
 
     @property
+    def rate(self) -> Fraction:
+        """`fps` as a fraction that encoders can count in."""
+        return Fraction(self.fps).limit_denominator(1001)
+
+    @property
     def size_hw(self) -> tuple[int, int] | None:
         """`size` as (height, width). Raises StreamError where it is no size."""
         if self.size is None:

@@ -14,14 +14,9 @@ from stream import StreamError
 from stream.backends import BackendUnavailable, open_backend
 from stream.backends.nvidia import NO_DRIVER, has_driver
 from stream.networks import SHIPPED, Precision, network_file
+from stream.sinks.loopbacks import loopbacks
 from stream.sources.cameras import cameras, why_none
 from stream.sources.modes import ranked, said
-from stream.v4l2 import devices
-
-_MAKE_LOOPBACK = (
-    "install v4l2loopback-dkms, then: sudo modprobe v4l2loopback exclusive_caps=1 "
-    'card_label="Virtual Camera"'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +106,11 @@ def _virtual_cameras() -> Iterator[Finding]:
     if not sys.platform.startswith("linux"):
         yield _virtual_camera_elsewhere(subject)
         return
-    found = [device for device in devices() if device.is_loopback]
-    for device in found:
-        yield Finding(subject, True, f"{device.path}: {device.name}")
-    if not found:
-        yield Finding(subject, False, "none", _MAKE_LOOPBACK)
+    try:
+        for device in loopbacks(None):
+            yield Finding(subject, True, f"{device.path}: {device.name}")
+    except StreamError as error:
+        yield Finding(subject, False, "none", str(error))
 
 
 def _virtual_camera_elsewhere(subject: str) -> Finding:

@@ -127,6 +127,7 @@ class Frame:
     captured_ns: int  # time.monotonic_ns() when the source received it
     pixel_aspect: Fraction = Fraction(1)  # width / height of one pixel
     duration: int = 0  # ticks that it is shown for; 0: not known
+    repeats: bool = False  # the frame before once more, as nothing newer came
     stand_in: str | None = None  # no picture: what to tell instead ("": nothing); None: a picture
 
     @property

@@ -36,7 +36,7 @@ _LOCAL = 3  # where termios keeps ECHO and ICANON
 
 def press(key: str, control: LiveControl, wardrobe: Wardrobe) -> None:
     """Do what a key says; others do nothing."""
-    settings = control.settings
+    key, settings = key.lower(), control.settings
     actions: dict[str, Callable[[], object]] = {
         "n": lambda: wardrobe.step(1),
         "p": lambda: wardrobe.step(-1),
@@ -92,7 +92,7 @@ class TerminalKeys:
         except OSError:  # the terminal was closed
             return False
         for match in _TYPED.finditer(typed):
-            self._on_key(_ARROWS.get(match[1], "") if match[1] else match[2].lower())
+            self._on_key(_ARROWS.get(match[1], "") if match[1] else match[2])
         return bool(typed)
 
     def close(self) -> None:

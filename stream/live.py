@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 from stream.attendant import Attendant, Readers
 from stream.backends import open_backend
+from stream.backgrounds import open_background
 from stream.config import VIRTUAL_CAMERA, LiveConfig
 from stream.control import LiveControl, Settings
 from stream.foreground import clean
@@ -23,7 +26,8 @@ from stream.meter import Meter
 from stream.pipeline import StageClock, run
 from stream.report import Report
 from stream.segmenter import CautiousSegmenter, display_hw
-from stream.sinks.codecs import HOLDS
+from stream.signals import ignore_endings
+from stream.sinks.loopbacks import loopbacks
 from stream.sinks.recorder import Recorder
 from stream.sinks.several import Several
 from stream.sinks.virtual_camera import VirtualCamera
@@ -47,44 +51,65 @@ def live(config: LiveConfig, on_second: OnSecond = lambda line: None) -> Report:
     Raises StreamError where something cannot be opened, or the virtual camera is lost.
     """
     began = time.monotonic()
+    _check(config)
     control = LiveControl(Settings(config.background, config.mirror))
     clock = StageClock()
     with ExitStack() as stack:
         opened = partial(held, stack)
         camera = opened(_open_camera(config))
         like = gray_frame(camera.size_hw)
+        again = partial(_open_again, config, camera)
+        # It captures from now on: what waited while the rest is opened would come late.
+        source = opened(Live(camera, again, like, float(camera.rate), control))
         wardrobe = opened(Wardrobe(control, config.backgrounds, like))
-        on_key = partial(press, control=control, wardrobe=wardrobe)
-        shown_hw = display_hw(like)
-        backend = opened(_open_engine(config, shown_hw))
-        backend.fit(shown_hw)  # made ready before anything is shown
+        backend = opened(_open_engine(config, display_hw(like)))
+        backend.fit(display_hw(like))  # made ready before anything is shown
         segmenter = CautiousSegmenter(backend)
         outputs = [opened(_open_output(word, config, like, camera.rate)) for word in config.output]
         meter = Meter(Several(outputs))
-        again = partial(_open_again, config, camera)
-        source = opened(Live(camera, again, like, float(camera.rate), control, meter.rest))
-        tick = partial(_tick, on_second, meter, control, source, segmenter, outputs)
-        opened(Attendant(control, terminal_keys(on_key), _readers(config, outputs), tick))
-        shown = ", ".join(output.name for output in outputs)
-        cleaned = partial(_cleaned, config, wardrobe)
-        typed = partial(_typed, outputs, on_key)
+        source.on_rest = meter.rest
+        on_key = partial(press, control=control, wardrobe=wardrobe)
+        if (keys := terminal_keys(on_key)) is not None:
+            opened(keys)
+        tick = partial(_tick, on_second, meter, control, wardrobe, source, segmenter, outputs)
+        opened(Attendant(control, keys, _readers(config, outputs), tick))
+        stack.callback(ignore_endings)  # a second Ctrl-C must not spoil what is being finished
         with suppress(KeyboardInterrupt, WindowClosed):
-            log.info("%s, to %s, by %s; Ctrl-C ends", camera.granted, shown, backend.name)
+            _say(camera, outputs, backend, keys)
+            cleaned, typed = partial(_cleaned, config, wardrobe), partial(_typed, outputs, on_key)
             run(source, segmenter, refiner(config), cleaned, wardrobe, meter, clock, typed)
-    return Report(
-        frames=clock.count("write"),
-        seconds=time.monotonic() - began,
-        engine=backend.name,
-        output=shown,
-        stages_ms=clock.percentiles_ms(50, 95),
-        notes=[*_told(meter, source), *(n for part in (camera, *outputs) for n in part.notes)],
-    )
+    notes = [*_told(meter, source), *(n for part in (camera, *outputs) for n in part.notes)]
+    shown, seconds = ", ".join(each.name for each in outputs), time.monotonic() - began
+    stages_ms = clock.percentiles_ms(50, 95)
+    return Report(meter.frames, seconds, backend.name, shown, stages_ms=stages_ms, notes=notes)
+
+
+def _check(config: LiveConfig) -> None:
+    """Raise StreamError for what would fail, before the camera's light goes on."""
+    with closing(open_background(config.background)):
+        pass
+    for word in config.output:
+        if sys.platform == "linux" and not _is_recording(word) and word != "window":
+            loopbacks(None if word == VIRTUAL_CAMERA else word)
+
+
+def _say(
+    camera: Camera | Rehearsal, outputs: list[Output], backend: Backend, keys: object | None
+) -> None:
+    """What was opened, in a line, and what is less than was asked for."""
+    shown = ", ".join(output.name for output in outputs)
+    ends = "Ctrl-C ends" if keys is None else "q or Ctrl-C ends, h helps"
+    log.info("%s, %s, to %s, by %s; %s", camera.name, camera.granted, shown, backend.name, ends)
+    for part in (camera, *outputs):
+        for note in part.notes:
+            log.info("%s", note)
 
 
 def _tick(
     on_second: OnSecond,
     meter: Meter,
     control: LiveControl,
+    wardrobe: Wardrobe,
     source: Live,
     segmenter: CautiousSegmenter,
     outputs: list[Output],
@@ -92,7 +117,8 @@ def _tick(
     failing = segmenter.failure and f"network failing: {segmenter.failure}"
     recording = (output.state for output in outputs if isinstance(output, Recorder))
     states = [state for state in (source.trouble, failing, *recording) if state]
-    on_second(status(meter.figures(), control.settings, source.dropped, states))
+    settings = replace(control.settings, background=wardrobe.shown)
+    on_second(status(meter.figures(), settings, source.dropped, states))
 
 
 def _typed(outputs: list[Output], on_key: Callable[[str], None], done: int) -> None:
@@ -108,8 +134,8 @@ def _told(meter: Meter, source: Live) -> list[str]:
     return [
         f"latency, camera to output, ms: median {p50:.0f}, 95 % {p95:.0f}, 99 % {p99:.0f}; "
         f"longest gap between frames {meter.longest_gap_ms:.0f}",
-        f"{source.dropped} frames of the camera dropped, {meter.stand_ins} without a picture, "
-        f"camera lost {source.losses} times",
+        f"{source.dropped} frames of the camera dropped, {source.broken} broken, "
+        f"{meter.stand_ins} without a picture; camera lost {source.losses} times",
     ]
 
 
@@ -126,10 +152,9 @@ def _open_engine(config: LiveConfig, shown_hw: tuple[float, float]) -> Backend:
 
 
 def _open_camera(config: LiveConfig) -> Camera | Rehearsal:
-    rate = Fraction(config.fps)
     if config.camera is not None and _is_clip(config.camera):
-        return Rehearsal(config.camera, config.size_hw, rate)
-    return Camera(find_camera(config.camera), config.size_hw, rate)
+        return Rehearsal(config.camera, config.size_hw, config.rate)
+    return Camera(find_camera(config.camera), config.size_hw, config.rate)
 
 
 def _is_clip(spec: str) -> bool:
@@ -141,15 +166,26 @@ def _open_again(config: LiveConfig, camera: Camera | Rehearsal) -> Camera | Rehe
     if isinstance(camera, Rehearsal):
         return _open_camera(config)
     device = find_again(camera.device)
-    return None if device is None else Camera(device, config.size_hw, Fraction(config.fps))
+    if device is None:
+        return None
+    found = Camera(device, config.size_hw, config.rate)
+    for note in found.notes:
+        if note not in camera.notes:
+            log.info("%s", note)
+    return found
 
 
 def _open_output(word: str, config: LiveConfig, like: Frame, rate: Fraction) -> Output:
     if word == "window":
         return Window("video background remover")
-    if Path(word).suffix.lower() in HOLDS:
+    if _is_recording(word):
         return Recorder(Path(word), like, rate=rate, force=config.force)
     return VirtualCamera(None if word == VIRTUAL_CAMERA else word, like.size_hw, float(rate))
+
+
+def _is_recording(word: str) -> bool:
+    """Whether it is a file's name, and not that of a device."""
+    return not word.startswith("/dev/") and (Path(word).suffix[1:].isalnum() or "/" in word)
 
 
 def _readers(config: LiveConfig, outputs: list[Output]) -> Readers | None:

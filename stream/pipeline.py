@@ -6,9 +6,11 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 from stream.foreground import Clean
+from stream.frame import Frame
 from stream.interfaces import Background, Sink, Source
 from stream.matte import MatteRefiner
 from stream.segmenter import Segmenter
@@ -61,19 +63,23 @@ def run(
     on_frame: OnFrame,
 ) -> int:
     """Carry every frame from source to sink, in order, until the source ends; how many it were."""
+    shown: Frame | None = None
     for frame in source:
-        with clock("segment"):
-            alpha = segmenter.segment(frame)
-        if alpha is None:
-            with clock("alone"):
-                frame = background.alone(frame)
+        if frame.repeats and shown is not None:
+            shown = replace(shown, pts=frame.pts)
         else:
-            with clock("matte"):
-                alpha = matte.refine(alpha, frame)
-                frame = clean(frame, alpha)
-            with clock("composite"):
-                frame = background.compose(frame, alpha)
+            with clock("segment"):
+                alpha = segmenter.segment(frame)
+            if alpha is None:
+                with clock("alone"):
+                    shown = background.alone(frame)
+            else:
+                with clock("matte"):
+                    alpha = matte.refine(alpha, frame)
+                    frame = clean(frame, alpha)
+                with clock("composite"):
+                    shown = background.compose(frame, alpha)
         with clock("write"):
-            sink.write(frame)
+            sink.write(shown)
         on_frame(clock.count("write"))
     return clock.count("write")

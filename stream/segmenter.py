@@ -80,15 +80,18 @@ class CautiousSegmenter(Segmenter):
     """
 
     failure: str | None = None
+    _told: str | None = None
 
     def segment(self, frame: Frame) -> Alpha | None:
         """As Segmenter.segment(); whatever the engine raises is told once, and survived."""
         try:
             alpha = super().segment(frame)
         except Exception as error:  # engines raise what they like, and a call must go on
-            if self.failure is None:
-                log.error("the background alone is shown: %s", error)
-            self.failure = str(error)
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            self.failure = lines[-1] if lines else type(error).__name__
+            if self.failure != self._told:
+                log.error("the background alone is shown: %s", self.failure)
+                self._told = self.failure
             self.forget()
             return None
         self.failure = None

@@ -6,6 +6,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+_NUMBERS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
@@ -14,17 +17,20 @@ def ended_by_signals() -> Iterator[None]:
 
     While the block ends, a second one is not heard: it would spoil the file being finished.
     """
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
 
     def end(number: int, frame: object) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
+        ignore_endings()
         raise KeyboardInterrupt
 
-    before = [signal.signal(number, end) for number in numbers]
+    before = [signal.signal(number, end) for number in _NUMBERS]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in zip(_NUMBERS, before, strict=True):
             signal.signal(number, handler)
+
+
+def ignore_endings() -> None:
+    """Hear none of them any more, until the block of ended_by_signals() is left."""
+    for number in _NUMBERS:
+        signal.signal(number, signal.SIG_IGN)

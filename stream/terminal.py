@@ -15,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+log = logging.getLogger(__name__)
+
 
 def in_foreground(fd: int) -> bool:
     """Whether a terminal listens to this program: a shell may have it in the background (&)."""
@@ -64,7 +66,7 @@ def status_line() -> Iterator[Callable[[str], None]]:
     So is it one a minute while another program has the terminal.
     """
     console = Console(stderr=True, highlight=False, markup=False)
-    seldom = _Seldom(console)
+    seldom = _Seldom()
     if not sys.stderr.isatty() or console.is_dumb_terminal:
         yield seldom
         return
@@ -103,14 +105,13 @@ def _logging_above() -> Iterator[None]:
 class _Seldom:
     """The status as plain lines, for logs."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self) -> None:
         self._said_s = time.monotonic()
 
     def __call__(self, line: str) -> None:
         if time.monotonic() - self._said_s >= _STATUS_EVERY_S:
             self._said_s = time.monotonic()
-            self._console.print(line, soft_wrap=True)
+            log.info("%s", line)
 
 
 def _per_second(unit: str) -> str:

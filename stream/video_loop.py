@@ -82,8 +82,9 @@ class VideoLoop:
             return next(self._frames)
         try:
             return self._ahead.ready()
-        except StreamError as error:
-            log.warning("the background stands still: %s", error)
+        except Exception as error:  # whatever a strange file does, the call goes on
+            is_bug = not isinstance(error, StreamError)
+            log.warning("the background stands still: %s", error, exc_info=is_bug)
             self._ahead.close()
             return None
 

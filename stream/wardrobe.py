@@ -45,6 +45,11 @@ class Wardrobe:
         self._thread.start()
 
     @property
+    def shown(self) -> str:
+        """The background that is shown, by the name it was chosen by."""
+        return self._shown
+
+    @property
     def blends(self) -> bool:
         """As the background that is shown."""
         return self._worn.blends

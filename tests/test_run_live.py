@@ -133,8 +133,8 @@ def test_a_recording_is_replaced_only_when_told(make_clip: MakeClip, tmp_path, c
 
 
 @pytest.mark.skipif(HAS_DEVICES, reason="this machine has video devices; the rig tests those")
-def test_without_devices_the_next_step_is_told(make_clip: MakeClip, capsys) -> None:
-    assert run.main(["live"]) == 1
+def test_without_devices_the_next_step_is_told(make_clip: MakeClip, tmp_path, capsys) -> None:
+    assert run.main(["live", "--output", str(tmp_path / "call.mp4")]) == 1
     assert "cannot find a camera" in capsys.readouterr().err
     assert run.main(["live", "--camera", str(make_clip("c.mp4"))]) == 1
     said = capsys.readouterr().err

@@ -92,7 +92,7 @@ def test_a_moment_without_a_reader_is_no_rest(control) -> None:
 
 def test_it_ticks_and_closes_what_it_was_given(control, pipe) -> None:
     ticked = threading.Event()
-    attends = Attendant(control, pipe, None, ticked.set)
+    attends = Attendant(control, None, pipe, ticked.set)
     assert ticked.wait(30)
     attends.close()
     attends.close()
@@ -108,6 +108,22 @@ def test_a_terminal_that_is_gone_is_not_asked_again(control, pipe) -> None:
     pipe.come(None)
     assert ticks.acquire(timeout=30)
     attends.close()
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError("nobody reads"), SystemExit(1)])
+def test_a_status_that_nobody_reads_ends_no_call(control, pipe, error) -> None:
+    told = threading.Event()
+
+    def tick() -> None:
+        told.set()
+        raise error
+
+    attends = Attendant(control, None, pipe, tick)
+    assert told.wait(30)
+    pipe.come(True)
+    pipe.come(False)
+    attends.close()
+    assert not control.settings.ended
 
 
 def test_a_bug_ends_the_run_and_is_raised(control, pipe) -> None:

@@ -140,6 +140,22 @@ def test_a_camera_is_found_again_under_another_number(machine: Machine) -> None:
     assert (again.number, again.path, again.modes) == (5, "/dev/video5", (SLOW,))
 
 
+def test_a_camera_in_another_socket_is_found_by_its_name(machine: Machine) -> None:
+    machine.plug(WEBCAM, FAST)
+    lost = find_camera("0")
+    del machine.modes[WEBCAM]
+    machine.plug(replace(WEBCAM, path="/dev/video3", bus="usb-4"), FAST)
+    again = find_again(lost)
+    assert again is not None and again.path == "/dev/video3"
+
+
+def test_of_several_sensors_the_same_is_found_again(machine: Machine) -> None:
+    for number in (0, 2, 4):
+        machine.plug(replace(WEBCAM, path=f"/dev/video{number}"), FAST)
+    again = find_again(find_camera("4"))
+    assert again is not None and again.path == "/dev/video4"
+
+
 def test_a_camera_that_goes_while_it_is_looked_at_is_no_camera(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 import run
 from stream import doctor
 from stream.doctor import Finding, examine
+from stream.sinks import loopbacks
 from stream.sinks.codecs import CODECS
 from stream.sources import cameras
 from stream.v4l2 import LOOPBACK_DRIVER, Device, Mode
@@ -65,7 +66,7 @@ def test_a_loopback_is_a_virtual_camera_and_no_camera(monkeypatch: pytest.Monkey
     mode = Mode("MJPG", (720, 1280), Fraction(30))
     monkeypatch.setattr(cameras, "devices", lambda: [webcam, loopback])
     monkeypatch.setattr(cameras, "modes_of", lambda path, fourccs: [mode])
-    monkeypatch.setattr(doctor, "devices", lambda: [webcam, loopback])
+    monkeypatch.setattr(loopbacks, "devices", lambda: [webcam, loopback])
     assert [finding.what for finding in doctor._cameras()] == [
         "/dev/video0: Webcam, 1280×720 MJPG at 30 fps"
     ]

@@ -55,6 +55,8 @@ except KeyboardInterrupt:
     print("INTERRUPTED", flush=True)
 finally:
     attendant.close()
+    if keys is not None:
+        keys.close()
     print("ENDED", "as it was" if before == flags() else "spoiled", flush=True)
 """
 
@@ -117,7 +119,7 @@ def test_help_is_told(typed, caplog, key) -> None:
 @pytest.mark.parametrize(
     ("sent", "keys"),
     [
-        ("nP ", ["n", "p", " "]),
+        ("nP ", ["n", "P", " "]),
         ("\x1b[A\x1b[B\x1b[C\x1b[D", ["p", "n", "n", "p"]),
         ("\x1bOA", ["p"]),
         ("\x1b[1;5C", ["n"]),

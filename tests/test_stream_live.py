@@ -22,6 +22,7 @@ class Camera:
     """Gives the frames that a test shows it; None in the queue is the cable coming off."""
 
     is_live = True
+    broken = 3
 
     def __init__(self) -> None:
         self.shown: queue.Queue[Frame | type[Exception] | None] = queue.Queue()
@@ -149,7 +150,7 @@ def test_a_short_silence_shows_the_last_frame_a_long_one_none(watch, monkeypatch
     until(frames, is_picture(10))
     seen = until(frames, tells(WAITING))
     repeated = seen[:-1]
-    assert repeated and all(is_picture(10)(frame) for frame in repeated)
+    assert repeated and all(is_picture(10)(frame) and frame.repeats for frame in repeated)
     assert len({frame.pts for frame in seen}) == len(seen)
     assert len({frame.captured_ns for frame in repeated}) == 1, "its age is told as it is"
     camera.shown.put(bright(20))
@@ -211,12 +212,35 @@ def test_a_camera_that_comes_back_with_another_size_is_fitted(watch) -> None:
     assert np.all(np.abs(frame.planes[0].astype(int) - 90) <= 1)
 
 
-def test_a_bug_in_capturing_is_not_swallowed(watch) -> None:
+def test_a_bug_in_capturing_is_a_loss_and_told_in_full(watch, caplog) -> None:
+    first, second = Camera(), Camera()
+    line = watch(first, second)
+    frames = iter(line)
+    first.shown.put(ZeroDivisionError)
+    second.shown.put(bright(20))
+    until(frames, is_picture(20))
+    assert line.losses == 1 and "ZeroDivisionError" in caplog.text
+
+
+def test_broken_pictures_are_summed_up(watch) -> None:
+    first, second = Camera(), Camera()
+    line = watch(first, second)
+    frames = iter(line)
+    first.shown.put(None)
+    second.shown.put(bright(20))
+    until(frames, is_picture(20))
+    assert line.broken == 3
+
+
+def test_a_mirror_starts_anew(watch, control) -> None:
     camera = Camera()
     frames = iter(watch(camera))
-    camera.shown.put(ZeroDivisionError)
-    with pytest.raises(ZeroDivisionError, match="a bug"):
-        until(frames, lambda frame: False)
+    camera.shown.put(bright(10))
+    until(frames, is_picture(10))
+    control.change(mirror=True)
+    assert next(frames).stand_in == "", "the matte of the frame before does not fit"
+    camera.shown.put(bright(20))
+    until(frames, is_picture(20))
 
 
 def test_it_ends_when_told_also_while_nobody_watches(watch, control) -> None:

@@ -134,6 +134,22 @@ def test_where_no_matte_is_trusted_the_background_is_alone(make_frame) -> None:
     assert clock.count("alone") == 10 and clock.count("matte") == 20
 
 
+def test_what_is_repeated_is_not_computed_again(make_frame) -> None:
+    class Stutters(Numbers):
+        def __iter__(self) -> Iterator[Frame]:
+            """Each frame twice."""
+            for frame in self._frames:
+                yield frame
+                yield replace(frame, pts=frame.pts + 3, repeats=True)
+
+    sink, clock = Records(), StageClock()
+    parts = (Segmenter(Reads()), MatteRefiner(), as_it_came, open_background("#ffffff"))
+    assert run(Stutters(make_frame, 30), *parts, sink, clock, lambda done: None) == 60
+    assert clock.count("segment") == clock.count("composite") == 30
+    for first, second in zip(sink.frames[::2], sink.frames[1::2], strict=True):
+        assert first.planes is second.planes and second.pts == first.pts + 3
+
+
 def test_a_sources_error_ends_the_line_after_what_came_before(make_frame) -> None:
     class Breaks(Numbers):
         def __iter__(self) -> Iterator[Frame]:

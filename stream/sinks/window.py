@@ -48,6 +48,7 @@ class Window:
 
     def write(self, frame: Frame) -> None:
         """Show one frame. Raises WindowClosed when it was closed with the mouse."""
+        self.last_key = None
         if not self._is_shown():
             raise WindowClosed("the window was closed")
         h, w = frame.size_hw

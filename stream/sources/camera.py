@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 _MODES_TRIED = 3
 _FIRST_TRIES = 3  # how often the first picture is waited for, a second each
 _MOST_BROKEN = 10  # in a row
+_CLOSE_S = 2.0  # a read of a silent camera ends after a second, on Linux
+_SAME_RATE = Fraction(99, 100)  # 30000/1001 is 30 to everybody
 
 
 class SourceLost(StreamError):
@@ -38,9 +40,9 @@ class SourceLost(StreamError):
 class Camera:
     """Gives the frames of one camera, brought to what virtual cameras take.
 
-    `granted` says what the camera does, `notes` where that is less than was asked for, `broken`
-    counts pictures that were skipped, `device` is where to find it. `size_hw` None: 1280×720, or
-    what is nearest.
+    `name` and `granted` say which it is and what it does, `notes` where that is less than was
+    asked for, `broken` counts pictures that were skipped, `device` is where to find it. `size_hw`
+    None: 1280×720, or what is nearest.
     """
 
     is_live = True
@@ -56,7 +58,7 @@ class Camera:
         self._first: Frame | None = None
         mode = self._open(_wanted(device, size_hw, fps))
         self.size_hw, self.rate = self._like.size_hw, mode.fps
-        self.granted = said(mode)
+        self.name, self.granted = f"camera {device}", said(mode)
         self.notes = _notes(mode, size_hw, fps)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -82,10 +84,14 @@ class Camera:
 
     def close(self) -> None:
         """Free the camera; safe to call twice, also while another thread reads: that ends."""
-        with self._lock:  # for a second, where the camera is silent
+        if not self._lock.acquire(timeout=_CLOSE_S):
+            return  # it hangs while it reads, and is left to itself
+        try:
             capture, self._capture = self._capture, None
             if capture is not None:
                 capture.release()
+        finally:
+            self._lock.release()
 
     def _open(self, modes: list[Mode]) -> Mode:
         """Open the first mode that gives a picture; what was granted."""
@@ -209,7 +215,7 @@ def _notes(mode: Mode, size_hw: tuple[int, int] | None, fps: Fraction | None) ->
     if mode.size_hw != wanted_hw:
         wanted = "{1}×{0}".format(*wanted_hw)
         notes.append(f"the camera has no {wanted} at {float(wanted_fps):.4g} fps")
-    if mode.fps < wanted_fps:
+    if mode.fps < wanted_fps * _SAME_RATE:
         notes.append(
             f"the camera gives {float(mode.fps):.4g} fps, not {float(wanted_fps):.4g}: a smaller "
             "--size may be faster"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stream import StreamError
@@ -29,6 +29,7 @@ class CameraDevice:
     backend: int = _V4L2  # OpenCV's number of the interface
     is_loopback: bool = False  # another program's pictures
     modes: tuple[Mode, ...] = ()  # those that can be read; off Linux they are not known
+    others: frozenset[str] = frozenset()  # buses of those of this name that were there before
 
     def __str__(self) -> str:
         return f"{self.number} ({self.name})"
@@ -50,17 +51,25 @@ def find_camera(spec: str | None) -> CameraDevice:
     Raises StreamError where there is none or more than one.
     """
     there = cameras()
-    if spec is not None:
-        return _asked_for(spec, there)
-    if not there:
+    if spec is None and not there:
         raise StreamError(f"cannot find a camera: {why_none()}")
-    return there[0]
+    found = there[0] if spec is None else _asked_for(spec, there)
+    buses = {each.bus for each in there if each.name == found.name}
+    return replace(found, others=frozenset(buses - {found.bus}))
 
 
 def find_again(camera: CameraDevice) -> CameraDevice | None:
-    """The same camera, by bus and name, whatever its number is now; None while it is away."""
-    same = [each for each in cameras() if (each.bus, each.name) == (camera.bus, camera.name)]
-    return same[0] if same else None
+    """The same camera, whatever its number is now; None while it is away.
+
+    Bus and name tell it: cameras with several sensors have one each under the same name, so the
+    path decides. In another socket it is the one of its name that was not there before.
+    """
+    there = cameras()
+    same = [each for each in there if (each.bus, each.name) == (camera.bus, camera.name)]
+    if same:
+        return min(same, key=lambda each: each.path != camera.path)
+    moved = [each for each in there if each.name == camera.name and each.bus not in camera.others]
+    return moved[0] if len(moved) == 1 else None
 
 
 def why_none() -> str:

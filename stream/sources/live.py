@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Protocol
 
 import cv2
 
@@ -28,7 +29,13 @@ _START_S = 3.0  # how long a camera may take to begin before a card says that it
 _RETRY_S = 0.5
 
 
-OpenCamera = Callable[[], Source | None]  # None while it is away; raises StreamError
+class LiveCamera(Source, Protocol):
+    """A source that may be lost: it raises then, or ends."""
+
+    broken: int  # pictures that could not be used
+
+
+OpenCamera = Callable[[], LiveCamera | None]  # None while it is away
 
 
 class Live:
@@ -37,24 +44,25 @@ class Live:
     A thread captures; the newest frame wins. While the camera is silent for less than half a
     second its last frame is given again, after that a stand-in, for which no matte is trusted.
     While nobody watches, the camera is closed and the line waits. `camera` is open and closed by
-    this; `reopen` finds it again, and `on_rest` hears when the line waits. All frames have the size
-    and format of `like`, a gray one.
+    this; `reopen` finds it again, and `on_rest` is called when the line waits. All frames have the
+    size and format of `like`, a gray one.
     """
 
     is_live = True
 
     def __init__(
         self,
-        camera: Source,
+        camera: LiveCamera,
         reopen: OpenCamera,
         like: Frame,
         fps: float,
         control: LiveControl,
-        on_rest: Callable[[], None] = lambda: None,
     ) -> None:
-        self.losses = 0  # how often the camera was lost
+        self.losses = self.broken = 0  # how often the camera was lost; pictures of no use
         self.trouble = ""  # what is wrong with the camera now
-        self._reopen, self._control, self._on_rest = reopen, control, on_rest
+        self.on_rest: Callable[[], None] = lambda: None
+        self._reopen, self._control = reopen, control
+        self._mirror = control.settings.mirror
         self._like, self._interval_s = like, 1 / fps
         self._latest = Latest()
         self._began_ns = time.monotonic_ns()
@@ -77,12 +85,14 @@ class Live:
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames and stand-ins until the control has ended it; what broke capturing is raised."""
+        self._expect_start()
+        self._latest.dropped = 0
         while not (settings := self._control.settings).ended:
             if self._error is not None:
                 raise self._error
             if not settings.watched:
                 yield self._stand_in("")  # so that no old picture waits for the next reader
-                self._on_rest()
+                self.on_rest()
                 self._control.wait_until(lambda now: now.watched or now.ended)
                 self._expect_start()
             elif settings.paused:
@@ -111,6 +121,9 @@ class Live:
 
     def _next(self, mirror: bool) -> Frame:
         """The camera's next frame or, when one is due and none is there, what stands for it."""
+        if mirror != self._mirror:  # the matte of the frame before does not fit the next one
+            self._mirror, self._last = mirror, None
+            return self._stand_in("")
         frame = self._latest.get(max(0.0, self._due_s - time.monotonic()))
         now_s = time.monotonic()
         if frame is not None:
@@ -122,7 +135,7 @@ class Live:
         self._due_s = max(self._due_s + self._interval_s, now_s)
         if self._last is not None and not self.trouble:
             if now_s - self._last.captured_ns / 1e9 < _FREEZE_S:
-                return self._stamped(self._last, time.monotonic_ns())
+                return replace(self._stamped(self._last, time.monotonic_ns()), repeats=True)
             self.trouble = WAITING
         self._last = None
         late = WAITING if now_s > self._start_until_s else ""
@@ -137,34 +150,36 @@ class Live:
         self._pts = max(self._pts + 1, (moment_ns - self._began_ns) // 1000)
         return replace(frame, pts=self._pts, time_base=self._like.time_base)
 
-    def _capture(self, camera: Source | None) -> None:
+    def _capture(self, camera: LiveCamera | None) -> None:
         """The thread: deliver, find again, or rest."""
         try:
             while not self._closing.is_set():
                 if not self._control.settings.wants_camera:
-                    camera = _close(camera)
+                    self._let_go(camera)
+                    camera = None
                     self._control.wait_until(lambda now: now.wants_camera or self._closing.is_set())
                 elif camera is None:
                     camera = self._found()
                 else:
                     self._deliver(camera)
-                    camera = _close(camera)
-            _close(camera)
+                    self._let_go(camera)
+                    camera = None
+            self._let_go(camera)
         except BaseException as error:
             self._error = error
 
-    def _found(self) -> Source | None:
+    def _found(self) -> LiveCamera | None:
         try:
             camera = self._reopen()
-        except StreamError as error:
+        except Exception as error:  # drivers and libraries fail as they like
             camera = None
-            self._tell(str(error))
+            self._tell(error)
         if camera is None:
             self.trouble = WAITING
             self._closing.wait(_RETRY_S)
         return camera
 
-    def _deliver(self, camera: Source) -> None:
+    def _deliver(self, camera: LiveCamera) -> None:
         """Pass frames on until the camera is lost, or wanted no more."""
         try:
             for frame in camera:
@@ -173,24 +188,24 @@ class Live:
                 self._latest.put(frame)
                 self.trouble = self._told = ""
             raise StreamError("the camera gives no more pictures")
-        except StreamError as error:
+        except Exception as error:
             self.losses += 1
-            self._tell(str(error))
+            self._tell(error)
             self._closing.wait(_RETRY_S)
 
-    def _tell(self, reason: str) -> None:
+    def _tell(self, error: Exception) -> None:
         """Why there is no picture, once."""
         self.trouble = WAITING
+        reason = str(error)
         if reason != self._told:
-            log.warning("%s; waiting for it", reason)
+            is_bug = not isinstance(error, StreamError)
+            log.warning("%s; waiting for the camera", reason, exc_info=is_bug)
         self._told = reason
 
-
-def _close(camera: Source | None) -> Source | None:
-    """Close it; what is left."""
-    if camera is not None:
-        camera.close()
-    return None
+    def _let_go(self, camera: LiveCamera | None) -> None:
+        if camera is not None:
+            self.broken += camera.broken
+            camera.close()
 
 
 def mirrored(frame: Frame) -> Frame:

@@ -35,6 +35,7 @@ class Rehearsal:
         h, w = (side // 2 * 2 for side in size_hw or square_hw(self._clip.first))
         self.size_hw = (h, w)
         self.rate = min(self._clip.rate, fps or self._clip.rate)
+        self.name = path
         self.granted = f"{w}×{h} at {float(self.rate):.4g} fps"
         self._like = gray_frame(self.size_hw)
         self._closed = threading.Event()

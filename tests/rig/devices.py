@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stream.v4l2 import device_at, format_of
 
 ROOT = Path(__file__).parent.parent.parent
+MODULES = Path(os.environ.get("RIG_MODULES", "."))
 CLIPS = Path("/tmp/out/clips")
 VIVID, WEBCAM, VIRTUAL = "/dev/video0", "/dev/video9", "/dev/video10"
 GREEN = "#00b140"
@@ -67,10 +68,10 @@ def plug(*devices: str, number: int = 0) -> None:
     subprocess.run([Path(__file__).parent / "plug", *devices], check=True, env=environment)
 
 
-def renew_loopbacks() -> None:
-    """As after a start of the machine; v4l2loopback before 0.13 takes no second program anyway."""
+def renew_loopbacks(driver: str = "loopback") -> None:
+    """As after a start of the machine; `old-loopback` cannot tell who reads it."""
     unload("v4l2loopback")
-    plug("loopback")
+    plug(driver)
 
 
 def unplug_vivid() -> None:
@@ -180,18 +181,31 @@ def gaps(times_s: list[float]) -> list[float]:
 class Program:
     """`run.py live`, as a user starts it."""
 
-    def __init__(self, *words: str, watched: Path | None = None, shell: str = "") -> None:
-        """`watched`: under watched.py, which logs every frame there; `shell`: started by it."""
+    def __init__(
+        self,
+        *words: str,
+        watched: Path | None = None,
+        shell: str = "",
+        terminal: bool = False,
+    ) -> None:
+        """`watched`: under watched.py, which logs every frame there; `shell`: started by it;
+        `terminal`: keys can be typed, else there is no standard input."""
         start = [str(ROOT / "run.py")] if watched is None else ["-m", "rig.watched", str(watched)]
         command = [sys.executable, *start, "live", *words]
         if shell:
             command = ["bash", "-c", shell, "bash", *command]
+        if terminal:
+            command = ["setsid", "--ctty", *command]
         number = len(list(Path("/tmp/out").glob("live-*.txt")))
         self.log = Path(f"/tmp/out/live-{number}.txt")
+        self._keyboard, keys = (
+            os.openpty() if terminal else (None, os.open(os.devnull, os.O_RDONLY))
+        )
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/tmp"
+                command, stdin=keys, stdout=log, stderr=log, cwd="/tmp"
             )
+        os.close(keys)
 
     @property
     def pid(self) -> int:
@@ -216,6 +230,11 @@ class Program:
             return words in self.told
 
         return wait_until(said, seconds, f"{words!r} in {self.told!r}")
+
+    def type(self, keys: str) -> None:
+        """Type on its terminal."""
+        assert self._keyboard is not None
+        os.write(self._keyboard, keys.encode())
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-BEAT_S, LATE_S = 0.005, 0.02
+BEAT_S, LATE_S = 0.005, 0.01
 
 
 def main(path: str) -> None:

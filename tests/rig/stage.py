@@ -55,14 +55,19 @@ class Stage:
         return player
 
     def live(
-        self, *words: str, camera: str = WEBCAM, network: str = "small", shell: str = ""
+        self,
+        *words: str,
+        camera: str = WEBCAM,
+        network: str = "small",
+        shell: str = "",
+        terminal: bool = False,
     ) -> Program:
         """The program under watch, with the room replaced by green."""
         self._show_no_room()  # so far
         self._log = Path(f"/tmp/written-{time.monotonic_ns()}.jsonl")
         self._read_to, self._written = 0, []
         words = ("--camera", camera, "--network", network, *WORDS, *words)
-        self._program = Program(*words, watched=self._log, shell=shell)
+        self._program = Program(*words, watched=self._log, shell=shell, terminal=terminal)
         self._stack.callback(self._program.kill)
         return self._program
 
