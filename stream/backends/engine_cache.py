@@ -57,11 +57,10 @@ class EngineKey:
 
 def user_folder() -> Path:
     """Where this user's programs keep what they can make again."""
-    home = Path.home()
     if sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return root / "video-background-remover"
 
 
