@@ -1,7 +1,7 @@
 """ONNX Runtime on the processor: a second opinion on an ONNX file.
 
-It computes fp16 and int8 layer by layer as the file says; the app's own engine for processors
-computes fp16 files in fp32.
+Of fp16 neither it nor the app's own engine for processors shows all: weights are rounded, but what
+flows between layers stays fp32 wherever it has no fp16 kernels. Only a GPU shows the rest.
 """
 
 from pathlib import Path
