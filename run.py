@@ -13,6 +13,7 @@ For makers of networks:
     python run.py data --download
     python run.py train --data data
     python run.py export runs/person
+    python run.py export models/person.keras OUT_DIR --precision fp16
     python run.py evaluate --data DATA --sheet worst.png
 """
 
@@ -126,10 +127,23 @@ def evaluate(config: Annotated[EvaluateConfig | None, Parameter(name="*")] = Non
 
 @app.command
 def export(config: Annotated[ExportConfig, Parameter(name="*")]) -> int:
-    """Ship a training run as ONNX, proven equal to Keras, with its card."""
+    """Ship a training run, or a .keras file, as ONNX and engine, held to Keras, with a card."""
+    if config.is_file:
+        return _convert(config)
     from export.main import main
 
     print(f"network: {main(config)}")
+    return 0
+
+
+def _convert(config: ExportConfig) -> int:
+    from export.convert import convert
+    from stream.terminal import show_table
+
+    done = convert(config)
+    show_table(*done.table)
+    print(f"compared on {done.frames}", f"engine: {done.engine}", sep="\n")
+    print(f"network: {done.network}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Literal
 
 from export import ExportError
 from stream.networks import MODELS, SHIPPED, Precision, network_file, recorded_area
@@ -14,18 +15,29 @@ class ExportConfig:
     """Choices of one export."""
 
     run: Path
-    """Folder of the training run to ship."""
+    """Folder of the training run to ship; or a .keras file to convert, with OUT_DIR."""
+
+    out_dir: Path | None = None
+    """Folder for what becomes of a .keras file: ONNX, TensorRT engine and card."""
 
     _: KW_ONLY
 
+    precision: Precision = "fp16"
+    """Of what becomes of a .keras file: fp32, fp16, or int8, calibrated on --data."""
+
+    parity_pictures: int = 64
+    """Held-back pictures of --data on which the engines of a .keras file are held to Keras."""
+
     models: Path = MODELS
-    """Folder that receives NAME.keras, NAME.onnx, NAME.int8.onnx and NAME.json, the card."""
+    """Folder that receives NAME.keras, NAME.onnx, NAME.fp16.onnx, NAME.int8.onnx and NAME.json,
+    the card."""
 
     name: str = SHIPPED["default"]
     """Name of the shipped network."""
 
     data: Path | None = None
-    """Folder of data to score on, laid out as for training; by default the run's own."""
+    """Folder of data to score on, laid out as for training; by default the run's own. Without
+    it, a .keras file's engines are compared on test patterns."""
 
     height: int = 160
     """Rows of the network's input, a multiple of 32."""
@@ -40,17 +52,32 @@ class ExportConfig:
     """Training pictures on which the ranges of int8 are measured."""
 
     int8_loss: float = 0.005
-    """Most IoU that int8 may lose against fp32, in any group of pictures."""
+    """Most IoU that int8 or fp16 may lose against fp32, in any group of pictures."""
 
     def __post_init__(self) -> None:
         """Reject what cannot work."""
         for name, side in (("height", self.height), ("width", self.width)):
             if side < 32 or side % 32:
                 raise ExportError(f"{name} {side}: must be a multiple of 32")
-        if self.calibration_pictures < 1:
-            raise ExportError(f"calibration_pictures {self.calibration_pictures}: at least 1")
+        for name in ("calibration_pictures", "parity_pictures"):
+            if getattr(self, name) < 1:
+                raise ExportError(f"{name} {getattr(self, name)}: at least 1")
         if self.tolerance <= 0:
             raise ExportError(f"tolerance {self.tolerance}: must be above 0")
+        if self.is_file and self.out_dir is None:
+            raise ExportError(f"cannot tell where to put what becomes of {self.run}: give OUT_DIR")
+        if self.is_file and self.precision == "int8" and self.data is None:
+            raise ExportError("int8 is calibrated on real frames: give --data")
+        if not self.is_file and self.out_dir is not None:
+            raise ExportError(
+                f"{self.run} is a run, which is shipped into --models: OUT_DIR goes with a .keras "
+                "file"
+            )
+
+    @property
+    def is_file(self) -> bool:
+        """Whether a .keras file is converted, and no run shipped."""
+        return self.run.suffix == ".keras"
 
 
 @dataclass(frozen=True)
@@ -80,8 +107,11 @@ class EvaluateConfig:
     network: str = "default"
     """default, small, or an ONNX file."""
 
-    precision: Precision = "int8"
-    """int8 or fp32; an ONNX file is taken as it is."""
+    precision: Precision | None = None
+    """int8, fp16 or fp32; by default the engine's own. An ONNX file is taken as it is."""
+
+    engine: Literal["cpu", "tensorrt"] = "cpu"
+    """cpu, or tensorrt: an NVIDIA GPU."""
 
     live: bool = False
     """Show the network as many pixels as in a call, not the twice as many of recorded pictures."""
@@ -117,7 +147,7 @@ class EvaluateConfig:
     @property
     def network_file(self) -> Path:
         """The ONNX file that was asked for."""
-        return network_file(self.network, self.precision)
+        return network_file(self.network, self.precision, self.engine)
 
     @property
     def area(self) -> int | None:

@@ -61,7 +61,7 @@ def main(config: EvaluateConfig, on_picture: OnPicture = lambda done, total: Non
 def _ours(config: EvaluateConfig) -> Method:
     if config.mattes:
         return FinishedMattes(config.mattes)
-    return AppNetwork(config.network_file, config.area)
+    return AppNetwork(config.network_file, config.area, config.engine)
 
 
 def _peers(folder: Path) -> "list[Peer]":

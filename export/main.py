@@ -11,6 +11,7 @@ from export.card import card, write_card
 from export.config import ExportConfig
 from export.evaluate import evaluate
 from export.parity import compare
+from export.to_fp16 import fp16_from_onnx
 from export.to_int8 import int8_from_onnx
 from export.to_onnx import onnx_from_keras, open_keras
 from stream.networks import RECORDED_AREA
@@ -24,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 def main(config: ExportConfig) -> Path:
-    """Make NAME.keras, NAME.onnx, NAME.int8.onnx and NAME.json; return the .onnx file's path."""
-    keras_file, onnx_file, int8_file, card_file = (
+    """Make NAME.keras, NAME.json and NAME.onnx, whose path is returned, in each precision."""
+    keras_file, onnx_file, fp16_file, int8_file, card_file = (
         config.models / f"{config.name}{suffix}"
-        for suffix in (".keras", ".onnx", ".int8.onnx", ".json")
+        for suffix in (".keras", ".onnx", ".fp16.onnx", ".int8.onnx", ".json")
     )
     size_hw = (config.height, config.width)
     try:
@@ -36,6 +37,7 @@ def main(config: ExportConfig) -> Path:
         onnx_from_keras(keras_file, onnx_file, size_hw)
         parity = compare(open_keras(keras_file), onnx_file, tolerance=config.tolerance)
         data = config.data or data_of(config.run)
+        fp16_from_onnx(onnx_file, fp16_file)
         seen = frames(onnx_file, data, config.calibration_pictures, size_hw)
         int8_from_onnx(onnx_file, int8_file, seen)
         groups = validation(data)

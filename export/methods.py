@@ -12,6 +12,7 @@ from PIL import Image
 from export import ExportError
 from stream.backends import open_backend
 from stream.matte import MatteRefiner
+from stream.networks import EngineName
 from stream.segmenter import Segmenter
 from stream.sources.pictures import read_picture
 from train.metrics import Alpha
@@ -39,9 +40,9 @@ class Method(Protocol):
 class AppNetwork:
     """A network run as the app runs it: its reader, its engine, its letterbox, its edges."""
 
-    def __init__(self, network: Path, area: int | None = None) -> None:
+    def __init__(self, network: Path, area: int | None = None, engine: EngineName = "cpu") -> None:
         self.name = network.stem
-        self._backend = open_backend(network, area)
+        self._backend = open_backend(network, area, engine=engine)
         self.forget()
 
     def forget(self) -> None:

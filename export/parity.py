@@ -8,10 +8,10 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
 from export import ExportError
 from stream.backends import open_backend
+from stream.backends.trial import probe
 
 # The app opens the network at the shape that fits a frame: square, landscape, upright.
 SHOWN_HW = ((1, 1), (9, 16), (16, 9), (3, 4))
@@ -49,21 +49,3 @@ def compare(model: keras.Model, network: Path, *, tolerance: float) -> list[Diff
             f"more than {tolerance:.2g}: do not ship {network}"
         )
     return rows
-
-
-def probe(input_hw: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A picture (1, H, W, 3) with everything in it, and a matte (1, H, W, 1) before it.
-
-    Slopes, edges, noise, black and white; a disk with a soft edge.
-    """
-    h, w = input_hw
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[0:h, 0:w] / max(h, w)
-    waves = np.stack([np.sin(9 * x + 5 * y), np.cos(7 * y * x), x - y], axis=-1)
-    picture = 127 + 90 * waves + rng.normal(0, 20, (h, w, 3))
-    picture[h // 4 : h // 2, w // 3 : w // 2] = (224, 172, 145)  # a patch of skin, hard edges
-    previous = np.clip(3 - 12 * np.hypot(y - 0.4, x - 0.5), 0, 1)
-    return (
-        np.clip(picture, 0, 255).astype(np.float32)[None],
-        previous.astype(np.float32)[None, ..., None],
-    )

@@ -3,7 +3,9 @@
 import logging
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnxruntime
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from export.to_onnx import beside, number_by_place
+from export.to_onnx import beside, number_by_place, scaling
 
 # Everything but the last sigmoid, whose 8 bits would be too coarse where the matte is soft. Clip,
 # Mul and Resize are among them because a tensor that goes back to floats between two 8-bit layers
@@ -25,7 +27,34 @@ onnxruntime.disable_telemetry_events()
 onnxruntime.set_default_logger_severity(3)
 
 
-def int8_from_onnx(network: Path, target: Path, frames: Iterable[Inputs]) -> None:
+@dataclass(frozen=True)
+class Flavor:
+    """How an engine wants its eight bits."""
+
+    options: dict[str, Any]
+    exact_scaling: bool
+
+
+# Processors like all 256 steps for the range that there is. TensorRT takes only signed numbers
+# around zero and biases as they are; colors of 0-255 would have half of such a range, so they are
+# quantized when they are scaled.
+FOR_PROCESSORS = Flavor({"activation_type": QuantType.QUInt8}, exact_scaling=False)
+FOR_TENSORRT = Flavor(
+    {
+        "activation_type": QuantType.QInt8,
+        "extra_options": {
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+        },
+    },
+    exact_scaling=True,
+)
+
+
+def int8_from_onnx(
+    network: Path, target: Path, frames: Iterable[Inputs], flavor: Flavor = FOR_PROCESSORS
+) -> None:
     """Quantize a network; `frames` are inputs by name, as the app shows them to the network.
 
     Weights are 8-bit per channel, signed; what flows between layers is 8-bit per tensor, its range
@@ -35,15 +64,17 @@ def int8_from_onnx(network: Path, target: Path, frames: Iterable[Inputs]) -> Non
         with tempfile.TemporaryDirectory() as folder:
             ready = Path(folder) / "ready.onnx"
             quant_pre_process(network, ready, skip_symbolic_shape=True)
+            exact = scaling(onnx.load(ready).graph) if flavor.exact_scaling else ()
             quantize_static(
                 ready,
                 part,
                 _Reader(frames),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
-                activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 op_types_to_quantize=QUANTIZED,
+                nodes_to_exclude=[node.name for node in exact],
+                **flavor.options,
             )
         proto = onnx.load(part)
         del proto.graph.value_info[:]  # shapes of the size that the frames had

@@ -102,3 +102,25 @@ def number_by_place(graph: onnx.GraphProto) -> None:
     weights = [onnx.TensorProto.FromString(weight.SerializeToString()) for weight in weights]
     del graph.initializer[:]
     graph.initializer.extend(weights)
+
+
+def scaling(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """What becomes of the image before the first convolution: 0-255 has steps of 1/8 in fp16."""
+    name = "image"
+    while True:
+        reader = next(node for node in graph.node if name in node.input)
+        if reader.op_type not in ("Mul", "Add", "Sub", "Div", "Transpose"):
+            return
+        yield reader
+        name = reader.output[0]
+
+
+def squashing(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """The sigmoid and what follows it: fp16 has too few steps just below 1."""
+    name = graph.output[0].name
+    while True:
+        maker = next((node for node in graph.node if name in node.output), None)
+        if maker is None or maker.op_type not in ("Sigmoid", "Transpose"):
+            return
+        yield maker
+        name = maker.input[0]

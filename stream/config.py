@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from stream import StreamError
-from stream.networks import Precision, network_file
+from stream.networks import EngineName, Precision
 
 CodecName = Literal["h264", "h265", "vp9", "av1", "prores", "ffv1"]
 CODEC_NAMES = get_args(CodecName)
@@ -27,8 +27,12 @@ class PersonConfig:
     network: str = "default"
     """default; small, for weak machines; or an ONNX file."""
 
-    precision: Precision = "int8"
-    """int8 is faster, fp32 exact; an ONNX file is taken as it is."""
+    precision: Precision | None = None
+    """int8, fp16 or fp32, which is exact; by default int8 on the processor and fp16 on a GPU. An
+    ONNX file is taken as it is."""
+
+    engine: EngineName = "auto"
+    """cpu; tensorrt, an NVIDIA GPU; or auto: the GPU for calls and clips where TensorRT runs."""
 
     grow: float = 0.0
     """Keep so many more pixels around the person, negative less; counted at 720 lines."""
@@ -51,11 +55,6 @@ class PersonConfig:
             raise StreamError(
                 f"cannot make edges {self.edges!r}: give one of {', '.join(EDGES_NAMES)}"
             )
-
-    @property
-    def network_file(self) -> Path:
-        """The ONNX file that was asked for."""
-        return network_file(self.network, self.precision)
 
 
 @dataclass(frozen=True)

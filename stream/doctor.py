@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import itertools
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import get_args
 
 from stream import StreamError
+from stream.backends import BackendUnavailable, open_backend
+from stream.backends.nvidia import NO_DRIVER, has_driver
 from stream.networks import SHIPPED, Precision, network_file
 from stream.sinks.loopbacks import loopbacks
 from stream.sources.cameras import cameras, why_none
@@ -49,19 +49,15 @@ def _engines() -> Iterator[Finding]:
 
 
 def _gpu() -> Finding:
+    """Whether calls and clips would run there: the engine is really opened and tried."""
     subject = "engine, NVIDIA GPU"
-    if not Path("/proc/driver/nvidia/version").exists() and not _has_windows_driver():
-        return Finding(subject, False, "no NVIDIA driver", "none is needed: the processor serves")
-    for package in ("tensorrt", "tensorrt_rtx"):
-        if importlib.util.find_spec(package):
-            version = importlib.metadata.version(package.replace("_", "-"))
-            return Finding(subject, False, f"{package} {version}", "not used by the app yet")
-    return Finding(subject, False, "driver found, no TensorRT", "not used by the app yet")
-
-
-def _has_windows_driver() -> bool:
-    root = os.environ.get("SYSTEMROOT")
-    return root is not None and Path(root, "System32", "nvcuda.dll").exists()
+    if not has_driver():
+        return Finding(subject, False, NO_DRIVER, "none is needed: the processor serves")
+    try:
+        with closing(open_backend("default", engine="tensorrt")) as backend:
+            return Finding(subject, True, backend.name)
+    except BackendUnavailable as error:
+        return Finding(subject, False, error.reason, error.remedy)
 
 
 def _networks() -> Iterator[Finding]:

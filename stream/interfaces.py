@@ -28,7 +28,10 @@ class Source(Protocol):
 class Backend(Protocol):
     """Runs one exported network on one device."""
 
-    name: str  # engine, version, device and precision, for reports
+    @property
+    def name(self) -> str:
+        """Engine, version, network, precision and device, for reports."""
+        ...
 
     def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
         """The input size (H, W) that suits frames shown at this size, made ready to run."""

@@ -62,7 +62,7 @@ def live(config: LiveConfig, on_second: OnSecond = lambda line: None) -> Report:
         # It captures from now on: what waited while the rest is opened would come late.
         source = opened(Live(camera, again, like, float(camera.rate), control))
         wardrobe = opened(Wardrobe(control, config.backgrounds, like))
-        backend = opened(open_backend(config.network_file))
+        backend = opened(_open_engine(config, display_hw(like)))
         backend.fit(display_hw(like))  # made ready before anything is shown
         segmenter = CautiousSegmenter(backend)
         outputs = [opened(_open_output(word, config, like, camera.rate)) for word in config.output]
@@ -142,6 +142,13 @@ def _told(meter: Meter, source: Live) -> list[str]:
 def _cleaned(config: LiveConfig, wardrobe: Wardrobe, frame: Frame, alpha: Alpha) -> Frame:
     """The frame with clean edges, where the background of the moment blends with them."""
     return clean(frame, alpha) if config.edges == "clean" and wardrobe.blends else frame
+
+
+def _open_engine(config: LiveConfig, shown_hw: tuple[float, float]) -> Backend:
+    """The engine that was asked for, at the network's own size, which a camera leaves time for."""
+    return open_backend(
+        config.network, engine=config.engine, precision=config.precision, shown_hw=shown_hw
+    )
 
 
 def _open_camera(config: LiveConfig) -> Camera | Rehearsal:

@@ -13,17 +13,17 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from stream import StreamError
-from stream.backends import open_backend
+from stream.backends import WIDE, open_backend
 from stream.backgrounds import open_background
 from stream.config import ImageConfig, PersonConfig, VideoConfig
 from stream.foreground import Clean, as_it_came, clean
-from stream.interfaces import Background
+from stream.interfaces import Backend, Background
 from stream.matte import MatteRefiner, along_edges, evenly
-from stream.networks import recorded_area
+from stream.networks import EngineName, recorded_area
 from stream.overlap import ReadAhead, WriteBehind
 from stream.pipeline import StageClock, run
 from stream.report import Report
-from stream.segmenter import Segmenter
+from stream.segmenter import Segmenter, display_hw
 from stream.sinks.clip import ClipWriter
 from stream.sinks.codecs import codec_for
 from stream.sinks.pictures import PictureFolder, write_picture
@@ -51,7 +51,7 @@ def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: Non
         opened = partial(held, stack)
         background = opened(open_background(config.background))
         source = opened(_open_source(config))
-        backend = opened(open_backend(config.network_file, recorded_area(config.network)))
+        backend = opened(_open_engine(config, config.engine, display_hw(source.first)))
         begun = partial(clock.count, "write")
         place = stack.enter_context(staged(config.output, config.force, is_folder, begun))
         sink = _open_sink(config, place, background, source)
@@ -86,6 +86,23 @@ _Part = TypeVar("_Part", bound=_Closable)
 def held(stack: ExitStack, part: _Part) -> _Part:
     """The part, closed when the stack is."""
     return stack.enter_context(closing(part))
+
+
+def _open_engine(
+    config: PersonConfig, engine: EngineName, shown_hw: tuple[float, float] = WIDE
+) -> Backend:
+    """The engine that was asked for, at the size for what is recorded.
+
+    For pictures, auto means the processor: an engine for each of their shapes takes longer to
+    build than the pictures take.
+    """
+    return open_backend(
+        config.network,
+        recorded_area(config.network),
+        engine=engine,
+        precision=config.precision,
+        shown_hw=shown_hw,
+    )
 
 
 def refiner(config: PersonConfig) -> MatteRefiner:
@@ -138,7 +155,8 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
     done, losses = 0, list[str]()
     with ExitStack() as stack:
         background = held(stack, open_background(config.background))
-        backend = held(stack, open_backend(config.network_file, recorded_area(config.network)))
+        engine = "cpu" if config.engine == "auto" else config.engine
+        backend = held(stack, _open_engine(config, engine))
         segmenter, matte = Segmenter(backend), refiner(config)
         cleaned = _cleaning(config, background)
         for source, target in pairs:

@@ -108,6 +108,16 @@ def tiny_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_onnx(tiny_network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, exported for inputs of 64 × 64."""
+    from export.to_onnx import onnx_from_keras
+
+    target = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
+    onnx_from_keras(tiny_network, target, (64, 64))
+    return target
+
+
+@pytest.fixture(scope="session")
 def stop_after_five() -> str:
     """Code for a child process: `run.py video` says so when five frames are done, and waits."""
     return """

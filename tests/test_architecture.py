@@ -13,8 +13,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 MAY_KNOW = {"stream": set(), "train": set(), "export": {"train", "stream"}}
 HEAVY = {
-    *("tensorflow", "keras", "torch", "jax", "tensorrt", "openvino", "onnx", "onnxruntime"),
-    *("tf2onnx", "nncf", "pycocotools", "cv2", "av", "cupy", "skimage"),
+    *("tensorflow", "keras", "torch", "jax", "openvino", "onnx", "onnxruntime"),
+    *(
+        "tensorrt",
+        "tensorrt_rtx",
+        "cuda",
+        "tf2onnx",
+        "nncf",
+        "pycocotools",
+        "cv2",
+        "av",
+        "cupy",
+        "skimage",
+    ),
 }
 TRAINING = {"tensorflow", "keras", "torch", "jax", "tf2onnx", "pycocotools"}
 FUNCTION_LINES, FILE_LINES = 40, 300

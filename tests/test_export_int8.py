@@ -11,10 +11,9 @@ pytest.importorskip("onnxruntime", reason="requirements-train.txt is not install
 import onnx
 
 from export import ExportError
-from export.parity import probe
 from export.to_int8 import int8_from_onnx
-from export.to_onnx import onnx_from_keras
 from stream.backends import open_backend
+from stream.backends.trial import probe
 
 # Keras's converter looks for a name that NumPy no longer has.
 pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
@@ -27,10 +26,8 @@ def inputs(size_hw: tuple[int, int] = SIZE_HW) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def fp32(tiny_network, tmp_path_factory) -> Path:
-    target = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
-    onnx_from_keras(tiny_network, target, SIZE_HW)
-    return target
+def fp32(tiny_onnx) -> Path:
+    return tiny_onnx
 
 
 @pytest.fixture(scope="module")

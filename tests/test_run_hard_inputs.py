@@ -25,7 +25,7 @@ Run = Callable[..., int]
 @pytest.fixture
 def command(bright_network: Path, engine: Backend, monkeypatch: pytest.MonkeyPatch) -> Run:
     """command("video", word, …) is the exit code of `run.py video word …` with that network."""
-    monkeypatch.setattr("stream.main.open_backend", lambda *asked: engine)
+    monkeypatch.setattr("stream.main.open_backend", lambda *asked, **how: engine)
 
     def call(*words: object) -> int:
         return run.main([*map(str, words), "--network", str(bright_network)])

@@ -18,7 +18,7 @@ def run_image(
     bright_network: Path, engine: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., int]:
     """run_image(word, …) is `run.py image word …` with that network."""
-    monkeypatch.setattr("stream.main.open_backend", lambda *asked: engine)
+    monkeypatch.setattr("stream.main.open_backend", lambda *asked, **how: engine)
 
     def call(*words: object) -> int:
         return run.main(["image", *map(str, words), "--network", str(bright_network)])

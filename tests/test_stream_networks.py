@@ -12,18 +12,25 @@ from stream.networks import MODELS, SHIPPED, network_file
     ("name", "precision", "file"),
     [
         ("default", "int8", "person.int8.onnx"),
+        ("default", "fp16", "person.fp16.onnx"),
         ("default", "fp32", "person.onnx"),
         ("small", "int8", "person-small.int8.onnx"),
         ("small", "fp32", "person-small.onnx"),
     ],
 )
 def test_a_name_is_a_shipped_file(name, precision, file) -> None:
-    config = VideoConfig("in.mp4", Path("out.mp4"), network=name, precision=precision)
-    assert config.network_file == MODELS / file
-    assert config.network_file.is_file()
+    assert network_file(name, precision) == MODELS / file
+    assert (MODELS / file).is_file()
 
 
-@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_each_engine_has_a_precision_of_its_own() -> None:
+    assert VideoConfig("in.mp4", Path("out.mp4")).precision is None
+    assert network_file("default", None, "cpu") == MODELS / "person.int8.onnx"
+    assert network_file("default", None, "tensorrt") == MODELS / "person.fp16.onnx"
+    assert network_file("default", "fp32", "tensorrt") == MODELS / "person.onnx"
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16", "fp32", None])
 def test_any_other_name_is_a_file(precision) -> None:
     assert network_file("runs/mine.onnx", precision) == Path("runs/mine.onnx")
 

@@ -1,0 +1,35 @@
+"""ONNX → TensorRT engine, by the very code with which the app builds its own at first use."""
+
+import logging
+from pathlib import Path
+
+from export import ExportError
+from stream.backends import BackendUnavailable
+from stream.backends.engines import Engines
+from stream.backends.flavor import load
+from stream.backends.nvidia import GpuCard
+
+log = logging.getLogger(__name__)
+
+
+def engine_from_onnx(
+    network: Path, size_hw: tuple[int, int], card: GpuCard | None
+) -> tuple[Path | None, str]:
+    """The engine's file, beside the network, and what there is to say; None: none can be built.
+
+    Raises ExportError where TensorRT is there and refuses the network.
+    """
+    try:
+        flavor = load()
+        if card is not None:
+            flavor.check(card)
+        flavor.bounds(card)
+    except BackendUnavailable as error:
+        return None, f"not made: {error.reason}"
+    try:
+        engines = Engines(network, flavor, card, network.parent)
+        key, _, _ = engines.engine(size_hw)
+    except BackendUnavailable as error:
+        raise ExportError(f"cannot make an engine of {network}: {error}") from error
+    words = ", ".join(f"{name} {value}" for name, value in key.bound)
+    return network.parent / key.file_name, words

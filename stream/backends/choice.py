@@ -1,0 +1,111 @@
+"""Which engine: the GPU where it truly serves, and the processor wherever it does not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.backends import BackendUnavailable
+from stream.backends.nvidia import has_driver
+from stream.interfaces import Backend
+from stream.networks import EngineName, Precision, network_file
+
+log = logging.getLogger(__name__)
+
+
+def open_on_gpu(
+    network: str,
+    area: int | None,
+    engine: EngineName,
+    precision: Precision | None,
+    shown_hw: tuple[float, float],
+) -> Backend | None:
+    """The network on the GPU; None where `engine` is auto and the GPU does not serve.
+
+    Raises BackendUnavailable where a GPU was asked for.
+    """
+    if engine == "auto" and not has_driver():
+        return None  # nothing is imported, nothing is said: most machines have none
+    try:
+        gpu = tried(network_file(network, precision, "tensorrt"), area, shown_hw)
+    except BackendUnavailable as error:
+        if engine == "tensorrt":
+            raise
+        log.warning("the processor runs the network, not the GPU: %s", error)
+        return None
+    log.info("%s: agrees with the processor", gpu.name)
+    if engine == "tensorrt":
+        return gpu
+    return GpuOrProcessor(gpu, lambda: _on_processor(network_file(network, precision), area))
+
+
+def tried(network: Path, area: int | None, shown_hw: tuple[float, float]) -> Backend:
+    """The network on the GPU, after a trial against the processor's answers."""
+    from stream.backends.trial import check_agreement
+    from stream.backends.trt import TensorRt
+
+    gpu = TensorRt(network, area)
+    try:
+        with closing(_on_processor(network, area)) as processor:
+            check_agreement(gpu, processor, shown_hw)
+    except BaseException:
+        gpu.close()
+        raise
+    return gpu
+
+
+class GpuOrProcessor:
+    """Runs on the GPU; goes on on the processor, and says so once, when the GPU gives up."""
+
+    def __init__(self, gpu: Backend, on_processor: Callable[[], Backend]) -> None:
+        self._backend, self._on_processor = gpu, on_processor
+        self._is_gpu, self._shown_hw = True, (0.0, 0.0)
+
+    @property
+    def name(self) -> str:
+        """Of the engine that runs now."""
+        return self._backend.name
+
+    def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
+        """The input size for frames shown at this size, compiled and ready."""
+        self._shown_hw = display_hw
+        try:
+            return self._backend.fit(display_hw)
+        except BackendUnavailable as error:
+            self._give_up(error)
+        return self._backend.fit(display_hw)
+
+    def infer(
+        self, image: NDArray[np.float32], previous: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call."""
+        try:
+            return self._backend.infer(image, previous)
+        except BackendUnavailable as error:
+            self._give_up(error)
+        # Inputs are of one size on both: it comes from the shape of the frames and the area.
+        self._backend.fit(self._shown_hw)
+        return self._backend.infer(image, previous)
+
+    def close(self) -> None:
+        """Free the engine; safe to call twice."""
+        self._backend.close()
+
+    def _give_up(self, error: BackendUnavailable) -> None:
+        if not self._is_gpu:
+            raise error
+        log.warning("the processor goes on with the network: %s", error)
+        self._is_gpu = False
+        self._backend.close()
+        self._backend = self._on_processor()
+
+
+def _on_processor(network: Path, area: int | None) -> Backend:
+    from stream.backends.ov import OpenVino
+
+    return OpenVino(network, area)

@@ -1,0 +1,138 @@
+"""TensorRT and TensorRT-RTX: the engine for NVIDIA GPUs."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream import StreamError
+from stream.backends import BackendUnavailable, engine_cache
+from stream.backends.engine_builder import Said
+from stream.backends.engine_cache import EngineKey
+from stream.backends.engines import Engines
+from stream.backends.flavor import load
+from stream.backends.nvidia import GpuCard, GpuMemory, first_card
+from stream.letterbox import STRIDE, input_hw_for
+
+log = logging.getLogger(__name__)
+
+_SHAPES_KEPT = 8  # as for processors: a folder of pictures has few shapes
+
+
+class TensorRt:
+    """Runs an ONNX network on the GPU, with an engine built once for each shape of frames."""
+
+    def __init__(self, network: Path, area: int | None = None, folder: Path | None = None) -> None:
+        """Engines are kept in `folder`, by default the user's cache. Raises BackendUnavailable."""
+        _check_file(network)
+        self._card = first_card()
+        self._flavor = load()
+        self._flavor.check(self._card)
+        self._engines = Engines(network, self._flavor, self._card, folder)
+        self._own_hw = self._engines.facts.input_hw
+        self._area = area or self._own_hw[0] * self._own_hw[1]
+        self._running: dict[tuple[int, int], _Running] = {}
+        self.name = (
+            f"{self._flavor.name} {self._flavor.version}, {network.name}, "
+            f"{self._engines.facts.precision}, {self._card}"
+        )
+
+    def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
+        """The input size for frames shown at this size, its engine built and loaded."""
+        h, w = input_hw = self._own_hw
+        if h % STRIDE == w % STRIDE == 0:
+            input_hw = input_hw_for(display_hw, self._area)
+        if input_hw not in self._running:
+            if len(self._running) == _SHAPES_KEPT:
+                self.close()
+            self._running[input_hw] = self._started(input_hw)
+        return input_hw
+
+    def infer(
+        self, image: NDArray[np.float32], previous: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call."""
+        h, w = image.shape[1:3]
+        return self._running[h, w].infer(image, previous)
+
+    def close(self) -> None:
+        """Free the GPU; safe to call twice."""
+        for running in self._running.values():
+            running.close()
+        self._running.clear()
+
+    def _started(self, input_hw: tuple[int, int]) -> _Running:
+        """An engine on the GPU; one from before that TensorRT refuses is built again, once."""
+        key, plan, is_old = self._engines.engine(input_hw)
+        try:
+            return _Running(plan, key, self._engines, self._card)
+        except BackendUnavailable as error:
+            if not is_old:
+                raise
+            log.warning("the engine %s is built again: %s", key.file_name, error)
+        key, plan = self._engines.built(input_hw)
+        return _Running(plan, key, self._engines, self._card)
+
+
+class _Running:
+    """One engine on the GPU, with memory for what goes in and out."""
+
+    def __init__(self, plan: bytes, key: EngineKey, engines: Engines, card: GpuCard) -> None:
+        channels = {"image": 3, "previous": 1, "alpha": 1}
+        (h, w), shapes = key.input_hw, dict[str, tuple[int, ...]]()
+        shapes |= {name: (1, h, w, count) for name, count in channels.items()}
+        if not engines.facts.looks_back:
+            del shapes["previous"]
+        self._memory = GpuMemory(shapes)
+        self._engines, self._said = engines, Said(engines.flavor)
+        flavor, words = engines.flavor, dict(key.words, gpu=card.name, driver=card.driver)
+        self._notes = engine_cache.notes_file("kernels", words, engines.folder)
+        try:
+            made, logger = self._said.made, self._said.logger
+            wish = f"load an engine with {flavor.name} {flavor.version}"
+            self._runtime = made(wish, lambda: flavor.module.Runtime(logger))
+            self._engine = made(wish, lambda: self._runtime.deserialize_cuda_engine(plan))
+            kernels = engine_cache.read_notes(self._notes)
+            self._context, self._kernels = flavor.context(self._engine, kernels)
+            made("make room for the network on the GPU", lambda: self._context)
+            for name in shapes:
+                self._context.set_tensor_address(name, self._memory.address(name))
+        except BackendUnavailable:
+            self.close()
+            raise
+
+    def infer(
+        self, image: NDArray[np.float32], previous: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Up, through the network, and down again."""
+        memory = self._memory
+        memory.enter()
+        memory.up("image", image)
+        if self._engines.facts.looks_back:
+            memory.up("previous", previous)
+        self._said.made(
+            "run the network on the GPU", lambda: self._context.execute_async_v3(memory.stream)
+        )
+        alpha = memory.down("alpha")
+        if self._kernels is not None:
+            self._engines.note(self._notes, bytes(self._kernels.serialize()))
+            self._kernels = None  # kept once, after the first frame has made them
+        return alpha
+
+    def close(self) -> None:
+        """Free the GPU; safe to call twice. What is made of the engine goes before it."""
+        self._context = self._kernels = self._engine = self._runtime = None
+        self._memory.close()
+
+
+def _check_file(network: Path) -> None:
+    if network.suffix == engine_cache.ENGINE_SUFFIX:
+        raise BackendUnavailable(
+            f"cannot take {network} as a network",
+            "give the .onnx file: an engine of it that lies beside it is used where it fits",
+        )
+    if not network.is_file():
+        raise StreamError(f"cannot find the network {network}: is it a file of models/?")
