@@ -49,6 +49,16 @@ class Letterbox:
         return alpha[top : top + h, left : left + w]
 
 
+def suited_hw(
+    display_hw: tuple[float, float], own_hw: tuple[int, int], area: int
+) -> tuple[int, int]:
+    """The input size that suits a picture: a network whose own size is no multiple of STRIDE
+    cannot take another."""
+    if own_hw[0] % STRIDE or own_hw[1] % STRIDE:
+        return own_hw
+    return input_hw_for(display_hw, area)
+
+
 @cache
 def input_hw_for(display_hw: tuple[float, float], area: int) -> tuple[int, int]:
     """The input size of about `area` pixels that shows a picture of this shape the largest.

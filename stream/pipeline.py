@@ -13,6 +13,7 @@ from stream.foreground import Clean
 from stream.frame import Frame
 from stream.interfaces import Background, Sink, Source
 from stream.matte import MatteRefiner
+from stream.meter import percentile_ms
 from stream.segmenter import Segmenter
 
 _KEPT = 20_000  # times of each stage: eleven minutes of a call, which may last for hours
@@ -46,9 +47,7 @@ class StageClock:
         for stage, spent_ns in self._spent_ns.items():
             cold = self._warm_up if self._counts[stage] <= _KEPT else 0
             ordered = sorted(list(spent_ns)[cold:] or spent_ns)
-            table[stage] = tuple(
-                ordered[min(len(ordered) - 1, len(ordered) * p // 100)] / 1e6 for p in percents
-            )
+            table[stage] = tuple(percentile_ms(ordered, percent) for percent in percents)
         return table
 
 

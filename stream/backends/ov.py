@@ -15,7 +15,7 @@ cast(dict[str, Any], sys.modules)["openvino_telemetry"] = None
 import openvino  # noqa: E402 - after the line above
 
 from stream import StreamError  # noqa: E402
-from stream.letterbox import STRIDE, input_hw_for  # noqa: E402
+from stream.letterbox import suited_hw  # noqa: E402
 
 _SHAPES_KEPT = 8  # a folder of pictures has few shapes; each compiled one takes some 50 MB
 
@@ -45,9 +45,7 @@ class OpenVino:
 
     def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
         """The input size for frames shown at this size, compiled and ready."""
-        h, w = input_hw = self._own_hw
-        if h % STRIDE == w % STRIDE == 0:
-            input_hw = input_hw_for(display_hw, self._area)
+        input_hw = suited_hw(display_hw, self._own_hw, self._area)
         if input_hw not in self._requests:
             if len(self._requests) == _SHAPES_KEPT:
                 self._requests.clear()

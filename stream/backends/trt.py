@@ -15,7 +15,7 @@ from stream.backends.engine_cache import EngineKey
 from stream.backends.engines import Engines
 from stream.backends.flavor import load
 from stream.backends.nvidia import GpuCard, GpuMemory, first_card
-from stream.letterbox import STRIDE, input_hw_for
+from stream.letterbox import suited_hw
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,7 @@ class TensorRt:
 
     def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
         """The input size for frames shown at this size, its engine built and loaded."""
-        h, w = input_hw = self._own_hw
-        if h % STRIDE == w % STRIDE == 0:
-            input_hw = input_hw_for(display_hw, self._area)
+        input_hw = suited_hw(display_hw, self._own_hw, self._area)
         if input_hw not in self._running:
             if len(self._running) == _SHAPES_KEPT:
                 self.close()
