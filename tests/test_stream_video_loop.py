@@ -263,7 +263,7 @@ def test_ahead_the_line_never_waits_and_a_late_clip_goes_on_where_it_was(
     assert first == 0 and shown[-1] <= 4, "what was ready, and then that again"
     assert shown == sorted(shown) and len(set(shown[1:])) == 1
     may_decode.set()
-    frame = make_frame(size_hw=(36, 64), pts=100)
+    frame = make_frame(size_hw=(36, 64), pts=99)
     assert until(lambda: number_behind(background, frame) == shown[-1] + 1)
     assert number_behind(background, frame) == shown[-1] + 1, "no haste to catch up"
 
