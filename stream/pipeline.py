@@ -37,6 +37,10 @@ class StageClock:
         self._spent_ns[stage].append(time.perf_counter_ns() - began_ns)
         self._counts[stage] += 1
 
+    def clear(self) -> None:
+        """Forget all times so far, not how often the stages were run."""
+        self._spent_ns.clear()
+
     def count(self, stage: str) -> int:
         """How often a stage was run to its end."""
         return self._counts[stage]
