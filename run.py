@@ -29,7 +29,8 @@ from cyclopts import App, CycloptsError, Parameter
 from export import ExportError
 from export.config import EvaluateConfig, ExportConfig
 from stream import StreamError
-from stream.config import BenchConfig, ImageConfig, LiveConfig, VideoConfig
+from stream.bench_config import BenchConfig
+from stream.config import ImageConfig, LiveConfig, VideoConfig
 from stream.signals import ended_by_signals
 from train import TrainError
 from train.config import TrainConfig

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from export.peers import Peer, open_peers
 from stream.backgrounds import open_background
+from stream.bench_config import BenchConfig
 from stream.bench_line import WARM_UP, made_ahead
 from stream.bench_report import Part, Result, pooled
 from stream.blur import Blur
 from stream.color import rgb_of
-from stream.config import BenchConfig
 from stream.frame import Frame
 from stream.sources.test_pattern import Loop
 

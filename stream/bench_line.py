@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from stream import StreamError
 from stream.backends import open_backend
 from stream.backgrounds import open_background
+from stream.bench_config import BenchConfig
 from stream.bench_report import Part, Result, pooled
-from stream.config import BenchConfig
 from stream.control import LiveControl, Settings
 from stream.frame import Frame
 from stream.interfaces import Backend
