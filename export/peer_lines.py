@@ -18,15 +18,16 @@ from stream.color import rgb_of
 from stream.frame import Frame
 from stream.sources.test_pattern import Loop
 
+_STAGES = ("to RGB", "network", "composite", "from RGB")
 _BLUR_PX = 18.0  # at 720 lines, as ours by default
 
 
 class PeerLine:
     """One network's loop: the frame as RGB, a matte of its size, the blend.
 
-    The frames are the same as ours. A picture or color lies ready as RGB; blurred is the whole
-    frame, person included. What such a program does beyond that (steadying the matte, converting
-    for the virtual camera) is left out, in its favor.
+    It begins and ends as ours does, with planes of 4:2:0, which is what virtual cameras take. A
+    picture or color lies ready as RGB; blurred is the whole frame, person included. What such
+    programs do to the matte (widening, blurring, steadying it) is left out, in their favor.
     """
 
     def __init__(self, peer: Peer, config: BenchConfig) -> None:
@@ -37,12 +38,12 @@ class PeerLine:
         background = open_background(config.background)
         if not isinstance(background, Blur):
             like = self._frames[0]
-            self._behind = np.rint(rgb_of(background.alone(like), like.size_hw) * 255)
+            self._behind = np.rint(rgb_of(background.alone(like), like.size_hw) * 255).astype("u1")
 
     def run(self, frames: int) -> Part:
         """Warm up, carry so many frames, and tell what it took."""
         self._peer.forget()
-        stages: dict[str, list[float]] = {"convert": [], "network": [], "composite": []}
+        stages: dict[str, list[float]] = {name: [] for name in _STAGES}
         ages_ms: list[float] = []
         cpu_s = [0.0]
         moments_s = [0.0]
@@ -56,7 +57,9 @@ class PeerLine:
             moments_s.append(time.perf_counter())
             alpha = self._peer.alpha(rgb)
             moments_s.append(time.perf_counter())
-            self._blended(rgb, alpha[:, :, np.newaxis])
+            blended = self._blended(rgb, alpha[:, :, np.newaxis])
+            moments_s.append(time.perf_counter())
+            cv2.cvtColor(blended, cv2.COLOR_RGB2YUV_I420)
             moments_s.append(time.perf_counter())
             if number >= WARM_UP:
                 ages_ms.append((time.monotonic_ns() - frame.captured_ns) / 1e6)
