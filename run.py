@@ -5,6 +5,7 @@ For everybody:
     python run.py live
     python run.py video talk.mp4 talk-blurred.mp4
     python run.py video talk.mp4 talk.webm --background transparent
+    python run.py video monday.mp4 tuesday.mov blurred/
     python run.py image portrait.jpg portrait.png --background '#00b140'
     python run.py doctor
 
@@ -28,14 +29,14 @@ from cyclopts import App, CycloptsError, Parameter
 from export import ExportError
 from export.config import EvaluateConfig, ExportConfig
 from stream import StreamError
-from stream.config import ImageConfig, LiveConfig, VideoConfig
+from stream.config import ImageConfig, LiveConfig, VideosConfig
 from stream.signals import ended_by_signals
 from train import TrainError
 from train.config import TrainConfig
 from train.data_config import DataConfig
 
 if TYPE_CHECKING:
-    from stream.report import Report
+    from stream.report import Report, Reports
 
 app = App(
     name="run.py",
@@ -60,14 +61,17 @@ def live(config: Annotated[LiveConfig, Parameter(name="*")] = _LIVE_DEFAULTS) ->
 
 
 @app.command
-def video(config: Annotated[VideoConfig, Parameter(name="*")]) -> int:
-    """Replace the background of a recorded clip; sound, timing and colors stay."""
-    from stream.main import video
+def video(config: Annotated[VideosConfig, Parameter(name="*")]) -> int:
+    """Replace the background of recorded clips; sound, timing and colors stay."""
+    from stream.many import videos
     from stream.terminal import progress
 
     with progress("frames") as on_progress:
-        report = video(config, on_progress)
-    return _close(report)
+        reports = videos(config, on_progress)
+    failed = _close(reports)
+    for failure in reports.failures:
+        print(f"run.py: {failure}", file=sys.stderr)
+    return 1 if reports.failures else failed
 
 
 @app.command
@@ -147,7 +151,7 @@ def _convert(config: ExportConfig) -> int:
     return 0
 
 
-def _close(report: Report) -> int:
+def _close(report: Report | Reports) -> int:
     """Print the closing report; 1 if the input was damaged."""
     print(*report.lines(), sep="\n")
     for loss in report.losses:

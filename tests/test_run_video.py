@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 import run
-from stream.config import ImageConfig, VideoConfig
+from stream.config import ImageConfig, VideosConfig
 from stream.staging import Interrupted
 from train.data_config import DataConfig
 
@@ -720,7 +720,7 @@ def test_a_terminal_shows_a_bar_with_frames_and_rate(
 
 @pytest.mark.parametrize(
     ("command", "config"),
-    [("video", VideoConfig), ("image", ImageConfig), ("data", DataConfig)],
+    [("video", VideosConfig), ("image", ImageConfig), ("data", DataConfig)],
 )
 def test_help_explains_every_flag(
     command: str, config: type, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -735,7 +735,7 @@ def test_help_explains_every_flag(
 
 
 def named(field: str) -> str:
-    positional = {"input": "INPUT", "output": "OUTPUT", "paths": "PATHS"}
+    positional = {"paths": "PATHS"}
     return positional.get(field, f"--{field}")
 
 

@@ -40,6 +40,7 @@ class PlayedGpu:
     """A backend that answers as it is told to."""
 
     name = "TensorRT 11.4, bright.onnx, fp16, RTX 4070"
+    batch = 1
 
     def __init__(self, network: Path, area: int | None = None, answer: Answer = mean) -> None:
         self.answer, self.fails, self.is_open = answer, False, True
@@ -67,8 +68,9 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> list[PlayedGpu]:
     """A machine with a GPU that serves; those that were opened."""
     opened: list[PlayedGpu] = []
 
-    def open_played(network: Path, area: int | None = None) -> PlayedGpu:
+    def open_played(network: Path, area: int | None = None, batch: int = 1) -> PlayedGpu:
         opened.append(PlayedGpu(network, area))
+        opened[-1].batch = batch
         return opened[-1]
 
     monkeypatch.setattr(choice, "has_driver", lambda: True)
@@ -184,7 +186,8 @@ def test_auto_goes_on_on_the_processor_where_the_gpu_does_not_agree(
     bright_network, gpu, monkeypatch, caplog
 ) -> None:
     monkeypatch.setattr(
-        "stream.backends.trt.TensorRt", lambda *asked: PlayedGpu(*asked, answer=WRONG["black"])
+        "stream.backends.trt.TensorRt",
+        lambda *asked, batch: PlayedGpu(*asked, answer=WRONG["black"]),
     )
     with closing(open_backend(bright_network, engine="auto")) as backend:
         assert isinstance(backend, OpenVino)
@@ -207,6 +210,19 @@ def test_auto_goes_on_on_the_processor_when_the_gpu_gives_up(bright_network, cap
             np.testing.assert_allclose(backend.infer(image, previous), before, atol=1e-4)
         assert backend.name.startswith("OpenVINO") and not gpu.is_open
     assert caplog.text.count("the processor goes on with the network: cannot find room") == 1
+
+
+def test_the_processor_takes_over_several_frames_at_once(bright_network) -> None:
+    gpu = PlayedGpu(bright_network)
+    gpu.batch = 4
+    with closing(GpuOrProcessor(gpu, lambda: OpenVino(bright_network))) as backend:
+        shown = [probe(backend.fit(WIDE), seed) for seed in range(3)]
+        images, previous = (np.concatenate(each) for each in zip(*shown, strict=True))
+        assert backend.batch == 4
+        before = backend.infer(images, previous).copy()
+        gpu.fails = True
+        np.testing.assert_allclose(backend.infer(images, previous), before, atol=1e-4)
+        assert backend.batch == 1  # one by one is as fast on the processor
 
 
 def test_pictures_are_left_to_the_processor_by_auto(bright_network, gpu, tmp_path) -> None:

@@ -31,22 +31,27 @@ class EngineKey:
     """SHA-256 of the ONNX file, which has the precision in it."""
 
     input_hw: tuple[int, int]
+    batch: int
+    """How many frames it takes at once, at most."""
+
     bound: tuple[tuple[str, str], ...]
     """TensorRT's name and version, and the GPU and driver or the GPU generations."""
 
     @classmethod
-    def of(cls, network: Path, input_hw: tuple[int, int], bound: dict[str, str]) -> EngineKey:
+    def of(
+        cls, network: Path, input_hw: tuple[int, int], bound: dict[str, str], batch: int = 1
+    ) -> EngineKey:
         """The key of a network's engine."""
         content = hashlib.sha256(network.read_bytes()).hexdigest()
-        return cls(network.stem, content, input_hw, tuple(bound.items()))
+        return cls(network.stem, content, input_hw, batch, tuple(bound.items()))
 
     @property
     def words(self) -> dict[str, str]:
         """The key as a card has it."""
         h, w = self.input_hw
-        return {"network": self.network, "onnx sha256": self.content, "input": f"{h}×{w}"} | dict(
-            self.bound
-        )
+        taken = f"{h}×{w}" if self.batch == 1 else f"1 to {self.batch} of {h}×{w}"
+        words = {"network": self.network, "onnx sha256": self.content, "input": taken}
+        return words | dict(self.bound)
 
     @property
     def file_name(self) -> str:
