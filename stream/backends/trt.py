@@ -88,7 +88,7 @@ class _Running:
 
     def __init__(self, plan: bytes, key: EngineKey, engines: Engines, card: GpuCard) -> None:
         self._inputs = ["image", "previous"] if engines.facts.looks_back else ["image"]
-        shapes = {
+        shapes: dict[str, tuple[int, ...]] = {
             name: (key.batch, *key.input_hw, 3 if name == "image" else 1)
             for name in (*self._inputs, "alpha")
         }
