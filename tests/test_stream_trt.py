@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -246,6 +247,33 @@ def test_as_many_frames_as_come_go_through_at_once(network, driver, played, tmp_
         sizes = sorted(len(buffer) for buffer in driver.held.values())
         assert sizes == [4 * 4 * h * w] * 2 + [4 * 4 * h * w * 3] * 2  # here and there, for four
     assert driver.held == {}
+
+
+def test_a_new_engine_takes_the_place_of_those_long_unused(backend, network, played) -> None:
+    folder = backend._engines.folder
+    backend.fit((1, 1))
+    with closing(TensorRt(network, folder=folder)) as other:
+        other.fit((4, 1))
+    square, upright = sorted(folder.glob("*.engine"), key=lambda path: "64x64" not in path.name)
+    for path in (square, upright):
+        os.utime(path, (0, 0))
+    backend.fit((1, 4))  # is built; the square one runs, the upright one does not
+    assert played.builds == 3
+    assert square.exists() and not upright.exists()
+    backend.close()
+    os.utime(square, (0, 0))
+    with closing(TensorRt(network, folder=folder)) as again:
+        again.fit((4, 1))
+    assert not square.exists()
+
+
+def test_what_export_makes_is_never_swept(network, driver, played, tmp_path) -> None:
+    for shown_hw in ((1, 1), (1, 4)):
+        with closing(TensorRt(network, folder=network.parent)) as exporting:
+            exporting.fit(shown_hw)
+        for path in tmp_path.glob("*.engine"):
+            os.utime(path, (0, 0))
+    assert len(list(tmp_path.glob("*.engine"))) == 2
 
 
 def test_an_engine_for_batches_is_another_engine(backend, network, played) -> None:

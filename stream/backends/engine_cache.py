@@ -17,6 +17,8 @@ from stream.reasons import reason
 log = logging.getLogger(__name__)
 
 ENGINE_SUFFIX = ".engine"
+NOTES_SUFFIXES = (".timings", ".kernels")
+PART_SUFFIX = ".part"  # of what is being written, or was when its program died
 _LETTERS = 16  # of a SHA-256, in file names
 
 
@@ -77,7 +79,7 @@ def find(key: EngineKey, folders: Iterable[Path]) -> bytes | None:
             continue
         why = "it cannot be read"
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            card = json.loads(_card_of(path).read_text("utf-8"))
+            card = json.loads(card_of(path).read_text("utf-8"))
             engine = path.read_bytes()
             why = "it belongs to something else"
             if all(card.get(name) == words for name, words in key.words.items()):
@@ -96,7 +98,7 @@ def keep(key: EngineKey, engine: bytes, made: dict[str, str], folder: Path) -> P
     try:
         folder.mkdir(parents=True, exist_ok=True)
         replace(path, engine)
-        replace(_card_of(path), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
+        replace(card_of(path), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         log.warning("the engine is not kept, and built again next time: %s", reason(error))
         return None
@@ -111,14 +113,17 @@ def notes_file(kind: str, bound: dict[str, str], folder: Path) -> Path:
 def read_notes(path: Path) -> bytes:
     """A TensorRT's own cache, or nothing."""
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError:
         return b""
+    with suppress(OSError):
+        os.utime(path)  # used now: see engine_sweep.py
+    return content
 
 
 def replace(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all. Raises OSError."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)
@@ -127,7 +132,8 @@ def replace(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def _card_of(path: Path) -> Path:
+def card_of(path: Path) -> Path:
+    """The card of an engine, beside it."""
     return path.with_suffix(".json")
 
 

@@ -7,7 +7,7 @@ import time
 from functools import cached_property
 from pathlib import Path
 
-from stream.backends import engine_cache
+from stream.backends import engine_cache, engine_sweep
 from stream.backends.engine_builder import Facts, build, parse
 from stream.backends.engine_cache import EngineKey
 from stream.backends.flavor import Flavor
@@ -59,6 +59,8 @@ class Engines:
         made = {"precision": self.facts.precision, "built in": f"{seconds} s"}
         path = engine_cache.keep(key, built.engine, made, self.folder)
         self.note(notes, built.timings)
+        if self.folder != self.network.parent:  # what export makes is nobody's cache
+            engine_sweep.sweep(self.folder, time.time())
         log.info("built in %s s: %s", seconds, path or "not kept")
         return key, built.engine
 

@@ -13,6 +13,7 @@ from stream import StreamError
 from stream.backends import BackendUnavailable, engine_cache
 from stream.backends.engine_builder import Said
 from stream.backends.engine_cache import EngineKey
+from stream.backends.engine_sweep import hold
 from stream.backends.engines import Engines
 from stream.backends.flavor import load
 from stream.backends.nvidia import GpuCard, GpuMemory, first_card
@@ -94,6 +95,7 @@ class _Running:
         }
         self._memory = GpuMemory(shapes)
         self._engines, self._said, self._rows = engines, Said(engines.flavor), 0
+        self._file = hold(engines.folder / key.file_name)
         flavor, words = engines.flavor, dict(key.words, gpu=card.name, driver=card.driver)
         self._notes = engine_cache.notes_file("kernels", words, engines.folder)
         try:
@@ -142,6 +144,8 @@ class _Running:
         """Free the GPU; safe to call twice. What is made of the engine goes before it."""
         self._context = self._kernels = self._engine = self._runtime = None
         self._memory.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def _check_file(network: Path) -> None:
