@@ -71,12 +71,11 @@ def _carried(
 ) -> list[Future[Report]]:
     """What became of each clip, when all are done. Raises Interrupted."""
     count = _Count(on_progress, len(clips))
+    done: list[Future[Report]] = []
     with ThreadPoolExecutor(_AT_ONCE, "clip") as pool:
-        done = [
-            pool.submit(video, clip, count.of(number), together.seat)
-            for number, clip in enumerate(clips)
-        ]
         try:
+            for number, clip in enumerate(clips):
+                done.append(pool.submit(video, clip, count.of(number), together.seat))
             while wait(done, _POLL_S).not_done:
                 pass
         except KeyboardInterrupt:
@@ -92,7 +91,8 @@ def _kept(done: Sequence[Future[Report]]) -> str:
     ended = [each for each in done if not each.cancelled()]
     errors = [each.exception() for each in ended]
     whole = f"interrupted: {errors.count(None)} of {len(done)} clips are whole"
-    return "\n".join([whole, *(str(error) for error in errors if error is not None)])
+    told = (str(error).removeprefix("interrupted: ") for error in errors if error is not None)
+    return "\n".join([whole, *told])
 
 
 class _Count:
