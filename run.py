@@ -7,6 +7,7 @@ For everybody:
     python run.py video talk.mp4 talk.webm --background transparent
     python run.py video monday.mp4 tuesday.mov blurred/
     python run.py image portrait.jpg portrait.png --background '#00b140'
+    python run.py bench
     python run.py doctor
 
 For makers of networks:
@@ -29,6 +30,7 @@ from cyclopts import App, CycloptsError, Parameter
 from export import ExportError
 from export.config import EvaluateConfig, ExportConfig
 from stream import StreamError
+from stream.bench_config import BenchConfig
 from stream.config import ImageConfig, LiveConfig, VideosConfig
 from stream.signals import ended_by_signals
 from train import TrainError
@@ -46,7 +48,8 @@ app = App(
     suppress_keyboard_interrupt=False,  # main() has more to say
     default_parameter=Parameter(negative=()),
 )
-_LIVE_DEFAULTS, _DATA_DEFAULTS, _TRAIN_DEFAULTS = LiveConfig(), DataConfig(), TrainConfig()
+_LIVE_DEFAULTS, _BENCH_DEFAULTS = LiveConfig(), BenchConfig()
+_DATA_DEFAULTS, _TRAIN_DEFAULTS = DataConfig(), TrainConfig()
 
 
 @app.command
@@ -83,6 +86,24 @@ def image(config: Annotated[ImageConfig, Parameter(name="*")]) -> int:
     with progress("pictures") as on_progress:
         report = image(config, on_progress)
     return _close(report)
+
+
+@app.command
+def bench(config: Annotated[BenchConfig, Parameter(name="*")] = _BENCH_DEFAULTS) -> int:
+    """Measure whole frames, from captured to delivered: how many a second, how late, how dear."""
+    from stream.bench import bench
+    from stream.terminal import progress, show_table
+
+    with progress("frames") as on_frames:
+        if config.peers is None:
+            tables = bench(config, on_frames=on_frames)
+        else:
+            from export.peer_lines import open_peer_lines
+
+            tables = bench(config, open_peer_lines, on_frames)
+    for titles, rows in tables:
+        show_table(titles, rows)
+    return 0
 
 
 @app.command

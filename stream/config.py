@@ -249,7 +249,12 @@ class LiveConfig(PersonConfig):
         """`size` as (height, width). Raises StreamError where it is no size."""
         if self.size is None:
             return None
-        match = _SIZE.fullmatch(self.size.lower())
-        if match is None or "0" in (match[1], match[2]):
-            raise StreamError(f"cannot read the size {self.size!r}: give one such as 1280x720")
-        return int(match[2]), int(match[1])
+        return parsed_size_hw(self.size)
+
+
+def parsed_size_hw(size: str) -> tuple[int, int]:
+    """(height, width) of WIDTHxHEIGHT. Raises StreamError where it is no size."""
+    match = _SIZE.fullmatch(size.lower())
+    if match is None or "0" in (match[1], match[2]):
+        raise StreamError(f"cannot read the size {size!r}: give one such as 1280x720")
+    return int(match[2]), int(match[1])

@@ -63,7 +63,7 @@ def video(
             opened(ReadAhead(source, _QUEUE_FRAMES)),
             Segmenter(backend),
             refiner(config),
-            _cleaning(config, background),
+            cleaning(config, background),
             background,
             opened(WriteBehind(sink, _QUEUE_FRAMES)),
             clock,
@@ -117,7 +117,8 @@ def refiner(config: PersonConfig) -> MatteRefiner:
     return MatteRefiner(config.grow, config.feather, enlarge)
 
 
-def _cleaning(config: PersonConfig, background: Background) -> Clean:
+def cleaning(config: PersonConfig, background: Background) -> Clean:
+    """What frees the edges of the old room, where that is wanted and can be seen."""
     return clean if config.edges == "clean" and background.blends else as_it_came
 
 
@@ -172,7 +173,7 @@ def image(config: ImageConfig, on_progress: OnProgress = unheard) -> Report:
         engine = "cpu" if config.engine == "auto" else config.engine
         backend = held(stack, open_engine(config, engine))
         segmenter, matte = Segmenter(backend), refiner(config)
-        cleaned = _cleaning(config, background)
+        cleaned = cleaning(config, background)
         for source, target in pairs:
             try:
                 picture = read_picture(source)

@@ -1,0 +1,178 @@
+"""BenchLine: the app's own line between frames made ahead and nothing, in parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream import StreamError
+from stream.backends import open_backend
+from stream.backgrounds import open_background
+from stream.bench_config import BenchConfig
+from stream.bench_report import Part, Result, pooled
+from stream.control import LiveControl, Settings
+from stream.frame import Frame
+from stream.interfaces import Backend
+from stream.main import cleaning, held, refiner
+from stream.networks import OWN_PRECISION
+from stream.pipeline import StageClock, run
+from stream.segmenter import CautiousSegmenter, Segmenter, display_hw
+from stream.sinks.discard import Discard
+from stream.sources.live import Live
+from stream.sources.test_pattern import Loop, drawn, frames_of
+
+WARM_UP = 15  # frames at the start of each part that are not counted
+_SIZE_HW = (720, 1280)
+
+
+class BenchLine:
+    """One setting's line, opened once and run part by part.
+
+    Unpaced, every frame goes through the network; at a rate the line is live's, with its capture
+    thread and its mailbox, where the newest frame wins.
+    """
+
+    def __init__(self, config: BenchConfig, name: str) -> None:
+        """Raises StreamError for what cannot be opened."""
+        self.name = name
+        self._config, self._stack = config, ExitStack()
+        self._frames = made_ahead(config)
+        with self._stack:
+            opened = partial(held, self._stack)
+            self._background = opened(open_background(config.background))
+            shown_hw = display_hw(self._frames[0])
+            self._backend = _Watched(
+                opened(
+                    open_backend(
+                        config.network,
+                        engine=config.engine,
+                        precision=config.precision,
+                        shown_hw=shown_hw,
+                    )
+                )
+            )
+            self._backend.fit(shown_hw)
+            self._stack = self._stack.pop_all()
+
+    def run(self, frames: int) -> Part:
+        """Carry so many frames, after some that warm up."""
+        clock, sink = StageClock(warm_up=0), Discard()
+        loop = Loop(self._frames, self._config.rate)
+        control = LiveControl(Settings(self._config.background))
+        marks: list[tuple[float, int, int]] = []  # when warm and at the end
+
+        def on_frame(done: int) -> None:
+            if done in (WARM_UP, WARM_UP + frames):
+                marks.append((time.process_time(), self._backend.runs, source.dropped))
+            if done == WARM_UP:
+                clock.clear()
+            elif done == WARM_UP + frames:
+                control.change(ended=True)
+
+        self._backend.clock = clock
+        with closing(self._source(loop, frames, control)) as source:
+            kind = Segmenter if self._config.rate is None else CautiousSegmenter
+            run(
+                source,
+                kind(self._backend),
+                refiner(self._config),
+                cleaning(self._config, self._background),
+                self._background,
+                sink,
+                clock,
+                on_frame,
+            )
+        cpu_s, runs, dropped = (after - before for before, after in zip(*marks, strict=True))
+        return Part(
+            frames=frames,
+            seconds=(sink.delivered_ns[-1] - sink.delivered_ns[WARM_UP - 1]) / 1e9,
+            cpu_s=cpu_s,
+            ages_ms=[age_ns / 1e6 for age_ns in sink.ages_ns[WARM_UP:]],
+            stages_ms=_stages(clock.times_ms()),
+            network_runs=round(runs),
+            dropped=round(dropped),
+        )
+
+    def _source(self, loop: Loop, frames: int, control: LiveControl) -> _First | Live:
+        if self._config.rate is None:
+            return _First(loop, WARM_UP + frames)
+        return Live(loop, lambda: None, self._frames[0], self._config.rate, control)
+
+    def result(self, parts: Sequence[Part], peak_rss_mb: float | None) -> Result:
+        """The figures of all its parts. Raises StreamError where a frame had no own matte."""
+        words = self._backend.name.split(", ")
+        result = pooled(
+            parts,
+            name=self.name,
+            size=self._frames[0].size_hw,
+            background=self._config.background,
+            rate=self._config.rate,
+            engine=self._backend.name,
+            precision=next(
+                (word for word in words if word in OWN_PRECISION.values() or word == "fp32"), None
+            ),
+            peak_rss_mb=peak_rss_mb,
+        )
+        if self._config.rate is None and result.network_runs != result.frames:
+            raise StreamError(
+                f"the network ran {result.network_runs} times for {result.frames} frames: these "
+                "are no figures of whole frames"
+            )
+        return result
+
+    def close(self) -> None:
+        """Free the engine and the background; safe to call twice."""
+        self._stack.close()
+
+
+def made_ahead(config: BenchConfig) -> list[Frame]:
+    """The frames of the clip or of the test pattern. Raises StreamError."""
+    if config.input is not None:
+        return frames_of(config.input, config.size_hw)
+    return drawn(config.size_hw or _SIZE_HW)
+
+
+def _stages(times_ms: dict[str, list[float]]) -> dict[str, list[float]]:
+    """The stages with segmenting in two: what the network gets ready, and itself."""
+    whole, network = times_ms.pop("segment"), times_ms.pop("network")
+    # A stand-in is segmented without the network; there is none but while something is lost.
+    thumbnail = [both - part for both, part in zip(whole[-len(network) :], network, strict=True)]
+    return {"thumbnail": thumbnail, "network": network, **times_ms}
+
+
+class _First:
+    """So many frames of a loop, as a source."""
+
+    is_live, dropped = False, 0
+
+    def __init__(self, loop: Loop, count: int) -> None:
+        self._loop, self._count = loop, count
+
+    def __iter__(self) -> Iterator[Frame]:
+        return islice(self._loop, self._count)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _Watched:
+    """An engine whose runs are counted and timed."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend, self.name = backend, backend.name
+        self.clock, self.runs = StageClock(), 0
+        self.fit, self.close = backend.fit, backend.close
+
+    def infer(
+        self, image: NDArray[np.float32], previous: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """As the engine's."""
+        self.runs += 1
+        with self.clock("network"):
+            return self._backend.infer(image, previous)
