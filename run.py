@@ -71,10 +71,7 @@ def video(config: Annotated[VideosConfig, Parameter(name="*")]) -> int:
 
     with progress("frames") as on_progress:
         reports = videos(config, on_progress)
-    failed = _close(reports)
-    for failure in reports.failures:
-        print(f"run.py: {failure}", file=sys.stderr)
-    return 1 if reports.failures else failed
+    return _close(reports)
 
 
 @app.command
@@ -173,11 +170,11 @@ def _convert(config: ExportConfig) -> int:
 
 
 def _close(report: Report | Reports) -> int:
-    """Print the closing report; 1 if the input was damaged."""
+    """Print the closing report; 1 if anything is missing."""
     print(*report.lines(), sep="\n")
-    for loss in report.losses:
-        print(f"run.py: the input is damaged: {loss}", file=sys.stderr)
-    return 1 if report.losses else 0
+    for complaint in report.complaints:
+        print(f"run.py: {complaint}", file=sys.stderr)
+    return 1 if report.complaints else 0
 
 
 def main(argv: list[str] | None = None) -> int:

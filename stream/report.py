@@ -23,6 +23,11 @@ class Report:
         """Frames per second over the whole run, opening and closing included."""
         return self.frames / self.seconds if self.seconds else 0.0
 
+    @property
+    def complaints(self) -> list[str]:
+        """Why not all is as it was asked for."""
+        return [f"the input is damaged: {loss}" for loss in self.losses]
+
     def lines(self) -> list[str]:
         """The report, a line each."""
         lines = [
@@ -47,9 +52,9 @@ class Reports:
     failures: list[str] = field(default_factory=list)
 
     @property
-    def losses(self) -> list[str]:
-        """What the inputs could not give."""
-        return [loss for report in self.reports for loss in report.losses]
+    def complaints(self) -> list[str]:
+        """Why not all is as it was asked for."""
+        return [each for report in self.reports for each in report.complaints] + self.failures
 
     def lines(self) -> list[str]:
         """The reports, and one line about them all."""

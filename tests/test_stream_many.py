@@ -20,6 +20,7 @@ from stream.backends.together import Together
 from stream.config import VideosConfig
 from stream.letterbox import input_hw_for
 from stream.many import clips_of, videos
+from stream.overlap import WriteBehind
 from stream.report import Report, Reports
 from stream.signals import ended_by_signals
 from stream.sinks.codecs import suffix_for
@@ -237,6 +238,23 @@ def test_a_clip_that_fails_midway_leaves_nothing_and_costs_no_other(
     assert len(frames_of(out / "ok.mkv")) == 14
 
 
+def test_a_line_that_has_shown_all_leaves_before_it_is_encoded(
+    films, fading, tmp_path, monkeypatch
+) -> None:
+    order: list[str] = []
+    for kind, told in ((Together, "leave"), (WriteBehind, "close")):
+
+        def noted(self, *asked, of=kind.__dict__[told], told=told):
+            order.append(told)
+            return of(self, *asked)
+
+        monkeypatch.setattr(kind, told, noted)
+    monkeypatch.setattr(many, "_AT_ONCE", 1)
+    words = ("--network", fading, "--engine", "cpu", *LOSSLESS)
+    assert called(films[0], films[2], tmp_path / "out", *words) == 0
+    assert order == ["leave", "close", "leave"] * 2  # or the others would wait for its encoder
+
+
 def test_more_clips_than_run_at_once_are_all_done(films, fading, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(many, "_AT_ONCE", 2)
     told: list[tuple[int, int | None]] = []
@@ -401,5 +419,8 @@ def test_the_report_is_one_for_each_and_a_line_for_all() -> None:
     whole = Reports(reports, 4.0, ["c.mp4 failed: it is empty"])
     assert whole.lines()[-1] == "2 of 3 clips, 90 frames in 4.0 s (22.5 fps)"
     assert whole.lines()[:-1] == [*reports[0].lines(), *reports[1].lines()]
-    assert whole.losses == ["the end is missing"]
+    assert whole.complaints == [
+        "the input is damaged: the end is missing",
+        "c.mp4 failed: it is empty",
+    ]
     assert Reports(reports[:1]).lines() == reports[0].lines()
