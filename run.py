@@ -31,7 +31,7 @@ from export import ExportError
 from export.config import EvaluateConfig, ExportConfig
 from stream import StreamError
 from stream.bench_config import BenchConfig
-from stream.config import ImageConfig, LiveConfig, VideosConfig
+from stream.config import ImageConfig, LiveConfig, VideosConfig, WrongUsage
 from stream.signals import ended_by_signals
 from train import TrainError
 from train.config import TrainConfig
@@ -183,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with ended_by_signals():
             return app(argv, exit_on_error=False, print_error=False) or 0
-    except CycloptsError as error:
+    except (CycloptsError, WrongUsage) as error:
         print(f"run.py: {error} (run.py COMMAND --help shows what there is)", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:

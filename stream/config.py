@@ -21,6 +21,10 @@ VIRTUAL_CAMERA = "camera"
 _MOST_EDGE_PX = 50
 
 
+class WrongUsage(StreamError):
+    """What was typed is no whole command."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PersonConfig:
     """How the person is found and cut out, whatever the pictures come from."""
@@ -183,7 +187,7 @@ class ImageConfig(PersonConfig, PicturePaths):
 
 def _check_two(paths: Sized) -> None:
     if len(paths) < 2:
-        raise StreamError("cannot tell INPUT from OUTPUT: give at least one of each")
+        raise WrongUsage("cannot tell INPUT from OUTPUT: give at least one of each")
 
 
 _SIZE = re.compile(r"(\d+)[x×](\d+)")

@@ -432,7 +432,8 @@ def test_choices_that_cannot_work_name_what_does(
 
 
 def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["video"], ["video", "in.mp4"], ["vdeo"], ["video", "a", "b", "--nonsense"]):
+    incomplete = (["video"], ["video", "in.mp4"], ["image", "in.png"])
+    for words in (*incomplete, ["vdeo"], ["video", "a", "b", "--nonsense"]):
         assert run.main(words) == 2, words
         assert capsys.readouterr().err.startswith("run.py: ")
 
@@ -632,7 +633,7 @@ def test_an_interruption_is_a_returned_130_with_a_message(
     def interrupted(*arguments: object) -> None:
         raise Interrupted("what was done is kept in the attic")
 
-    monkeypatch.setattr("stream.main.video", interrupted)
+    monkeypatch.setattr("stream.many.video", interrupted)
     assert video(make_clip("in.mp4", pts=[0]), tmp_path / "out.mp4") == 130
     assert capsys.readouterr().err == "run.py: what was done is kept in the attic\n"
 

@@ -94,19 +94,16 @@ def test_auto_without_a_driver_is_the_processor_and_says_nothing(
 
 
 @pytest.mark.skipif(nvidia.has_driver(), reason="is about machines without NVIDIA's driver")
-def test_auto_without_a_driver_costs_nothing() -> None:
+def test_auto_without_a_driver_loads_nothing() -> None:
     code = """
-import sys, time
+import sys
 from stream.backends import open_backend, WIDE
 from stream.backends.choice import open_on_gpu
-began = time.perf_counter()
 assert open_on_gpu("default", None, "auto", None, WIDE) is None
-print(1000 * (time.perf_counter() - began))
 assert not {"tensorrt", "tensorrt_rtx", "cuda", "stream.backends.trt"} & set(sys.modules)
 """
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert float(ran.stdout) < 5  # ms
 
 
 def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(bright_network, no_driver) -> None:
@@ -172,6 +169,18 @@ def test_a_gpu_that_answers_otherwise_is_found_out(bright_network, what) -> None
         with pytest.raises(BackendUnavailable, match="does not compute what the processor"):
             check_agreement(gpu, processor, WIDE)
         check_agreement(PlayedGpu(bright_network), processor, WIDE)
+
+
+def test_a_batch_that_answers_otherwise_is_found_out(bright_network) -> None:
+    def first_for_all(image: np.ndarray) -> np.ndarray:
+        return np.repeat(mean(image)[:1], len(image), axis=0)  # right for one alone
+
+    gpu = PlayedGpu(bright_network, answer=first_for_all)
+    with closing(OpenVino(bright_network)) as processor:
+        check_agreement(gpu, processor, WIDE)
+        gpu.batch = 8
+        with pytest.raises(BackendUnavailable, match="does not compute what the processor"):
+            check_agreement(gpu, processor, WIDE)
 
 
 def test_what_the_shipped_networks_answer_lets_a_frozen_one_be_found() -> None:

@@ -180,8 +180,8 @@ def test_on_a_gpu_a_batch_has_one_frame_of_each(films, fading, tmp_path, gpus, a
     assert called(*films, tmp_path / "gpu", *words, "--engine", "tensorrt") == 0
     assert called(*films, tmp_path / "cpu", *words, "--engine", "cpu") == 0
     (gpu,) = gpus
-    trial, work = gpu.rows[:2], gpu.rows[2:]
-    assert gpu.batch == many._AT_ONCE and trial == [1, 1]
+    trial, work = gpu.rows[:3], gpu.rows[3:]
+    assert gpu.batch == many._AT_ONCE and trial == [1, 1, 2]
     # Of a and c while c lasts; the wide b is a batch of its own.
     assert sorted(work) == [1] * (20 + 12 - 7) + [2] * 7
     for each in films:
