@@ -40,7 +40,8 @@ class TensorRt:
         self._card = first_card()
         self._flavor = load()
         self._flavor.check(self._card)
-        self._engines, self.batch = Engines(network, self._flavor, self._card, folder, batch), batch
+        self._engines = Engines(network, self._flavor, self._card, folder, batch)
+        self.batch = batch
         self._own_hw = self._engines.facts.input_hw
         self._area = area or self._own_hw[0] * self._own_hw[1]
         self._running: dict[tuple[int, int], _Running] = {}
