@@ -51,12 +51,12 @@ def video(
     began = time.monotonic()
     _check(config)
     clock = StageClock()
-    engine = engine or partial(open_engine, config, config.engine)
+    own = partial(open_engine, config, config.engine)
     with ExitStack() as stack:
         opened = partial(held, stack)
         background = opened(open_background(config.background))
         source = opened(_open_source(config))
-        backend = opened(engine(display_hw(source.first)))
+        backend = opened((engine or own)(display_hw(source.first)))
         place = stack.enter_context(_place(config, clock))
         sink = _open_sink(config, place, background, source)
         frames = run(
@@ -69,7 +69,8 @@ def video(
             clock,
             lambda done: on_progress(done, source.frames_expected),
         )
-        backend.close()  # now: encoding the rest may take long, and other clips wait for the engine
+        if engine is not None:
+            backend.close()  # now: others wait for it, and encoding the rest may take long
     return Report(
         frames=frames,
         seconds=time.monotonic() - began,
