@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sized
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,10 @@ EDGES_NAMES = ("clean", "sharp", "plain")
 DEFAULT_BACKGROUND = "blur"
 VIRTUAL_CAMERA = "camera"
 _MOST_EDGE_PX = 50
+
+
+class WrongUsage(StreamError):
+    """What was typed is no whole command."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +73,30 @@ class ClipPaths:
     """The clip to write (.mp4 .mkv .mov .webm), or a folder (no extension) for PNGs."""
 
 
+@dataclass(frozen=True)
+class ClipsPaths:
+    """Which clips, and where to."""
+
+    paths: tuple[str, ...]
+    """Clips: files, URLs that FFmpeg opens, or folders of pictures; and last the clip to write
+    (.mp4 .mkv .mov .webm) or a folder. Of one clip, a folder receives PNGs; of several, clips of
+    the same names."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The clips."""
+        return self.paths[:-1]
+
+    @property
+    def output(self) -> Path:
+        """The clip to write, or a folder."""
+        return Path(self.paths[-1])
+
+
 # A dataclass has its last base's fields first, and what is given by place must come first.
 @dataclass(frozen=True, kw_only=True)
-class VideoConfig(PersonConfig, ClipPaths):
-    """A recorded clip in, the same clip with another background out."""
+class ClipConfig(PersonConfig):
+    """What becomes of a recorded clip."""
 
     background: str = DEFAULT_BACKGROUND
     """blur, blur:STRENGTH (pixels at 720 lines), a color (#00b140, green), a picture, a clip,
@@ -111,6 +136,21 @@ class VideoConfig(PersonConfig, ClipPaths):
             ) from None
 
 
+@dataclass(frozen=True, kw_only=True)
+class VideoConfig(ClipConfig, ClipPaths):
+    """A recorded clip in, the same clip with another background out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideosConfig(ClipConfig, ClipsPaths):
+    """Recorded clips in, the same clips with another background out."""
+
+    def __post_init__(self) -> None:
+        """Reject what cannot work, before anything is opened."""
+        super().__post_init__()
+        _check_two(self.paths)
+
+
 @dataclass(frozen=True)
 class PicturePaths:
     """Which pictures, and where to."""
@@ -142,8 +182,12 @@ class ImageConfig(PersonConfig, PicturePaths):
     def __post_init__(self) -> None:
         """Reject what cannot work, before anything is opened."""
         super().__post_init__()
-        if len(self.paths) < 2:
-            raise StreamError("cannot tell INPUT from OUTPUT: give at least one of each")
+        _check_two(self.paths)
+
+
+def _check_two(paths: Sized) -> None:
+    if len(paths) < 2:
+        raise WrongUsage("cannot tell INPUT from OUTPUT: give at least one of each")
 
 
 _SIZE = re.compile(r"(\d+)[x×](\d+)")

@@ -55,10 +55,14 @@ class OpenVino:
     def infer(
         self, image: NDArray[np.float32], previous: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call.
+        """(N, H, W, 3) RGB 0-255 → (N, H, W, 1) alpha 0-1, valid until the next call.
 
         `previous` is the alpha of the frame before; networks that do not look back never see it.
+        Several are run one by one, which is as fast (docs/engines.md).
         """
+        if len(image) > 1:
+            rows = [slice(row, row + 1) for row in range(len(image))]
+            return np.concatenate([self.infer(image[row], previous[row]).copy() for row in rows])
         request = self._requests[image.shape[1:3]]
         request.set_tensor("image", openvino.Tensor(image, shared_memory=True))
         if self._looks_back:
