@@ -12,10 +12,11 @@ from export.peers import Peer, open_peers
 from stream.backgrounds import open_background
 from stream.bench_config import BenchConfig
 from stream.bench_line import WARM_UP, made_ahead
-from stream.bench_report import Part, Result, pooled
+from stream.bench_report import Part, Result, pooled, processors
 from stream.blur import Blur
 from stream.color import rgb_of
 from stream.frame import Frame
+from stream.main import limit_threads
 from stream.sources.test_pattern import Loop
 
 _STAGES = ("to RGB", "network", "composite", "from RGB")
@@ -43,6 +44,7 @@ class PeerLine:
     def run(self, frames: int) -> Part:
         """Warm up, carry so many frames, and tell what it took."""
         self._peer.forget()
+        limit_threads(0)
         stages: dict[str, list[float]] = {name: [] for name in _STAGES}
         ages_ms: list[float] = []
         cpu_s = [0.0]
@@ -78,6 +80,7 @@ class PeerLine:
             size=self._frames[0].size_hw,
             background=self._config.background,
             rate=self._config.rate,
+            threads=processors(),
             engine="OpenVINO",
             precision=None,
             peak_rss_mb=peak_rss_mb,

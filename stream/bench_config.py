@@ -22,6 +22,7 @@ _SETTINGS = (
     "grow",
     "feather",
     "rate",
+    "threads",
 )
 
 
@@ -37,6 +38,10 @@ class BenchConfig(PersonConfig):
 
     frames: int = 300
     """Frames that count; those that warm up come on top."""
+
+    threads: int = 0
+    """Threads for the network and for each step of a frame; 0: those of a call with --rate, else
+    all there are."""
 
     background: str = DEFAULT_BACKGROUND
     """As for live."""
@@ -90,9 +95,12 @@ class BenchConfig(PersonConfig):
                     f"cannot read the setting {word!r}: give name=value, with one of "
                     f"{', '.join(_SETTINGS)}"
                 )
-            is_number = float in (kinds[name], *get_args(kinds[name]))
+            number = next(
+                (each for each in (int, float) if each in (kinds[name], *get_args(kinds[name]))),
+                None,
+            )
             try:
-                changes[name] = float(value) if is_number else value
+                changes[name] = value if number is None else number(value)
             except ValueError:
                 raise StreamError(f"cannot read {word!r}: give a number") from None
             offered = [

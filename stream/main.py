@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import cv2
 import numpy as np
 
 from stream import StreamError
@@ -102,6 +103,7 @@ def open_engine(
     For pictures, auto means the processor: an engine for each of their shapes takes longer to
     build than the pictures take.
     """
+    limit_threads(config.threads)
     return open_backend(
         config.network,
         recorded_area(config.network),
@@ -109,7 +111,13 @@ def open_engine(
         precision=config.precision,
         shown_hw=shown_hw,
         batch=batch,
+        threads=config.threads,
     )
+
+
+def limit_threads(threads: int) -> None:
+    """So many for each of OpenCV's steps; 0: as many as the processor has."""
+    cv2.setNumThreads(threads or -1)
 
 
 def refiner(config: PersonConfig) -> MatteRefiner:

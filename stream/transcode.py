@@ -66,6 +66,7 @@ def _ours(config: BenchConfig, output: Path) -> VideoConfig:
         network=config.network,
         precision=config.precision,
         engine=config.engine,
+        threads=config.threads,
         grow=config.grow,
         feather=config.feather,
         edges=config.edges,

@@ -27,11 +27,13 @@ def open_backend(
     precision: Precision | None = None,
     shown_hw: tuple[float, float] = WIDE,
     batch: int = 1,
+    threads: int = 0,
 ) -> Backend:
     """The engine that runs this network, on inputs of `area` pixels or, if None, of its own.
 
     `shown_hw` is the shape of the frames to come: a GPU is tried with it before it is trusted.
-    `batch` is how many frames a GPU is to take at once, at most.
+    `batch` is how many frames a GPU is to take at once, at most; `threads` is how many the
+    processor takes, 0: as many as it has.
     Raises BackendUnavailable where a GPU was asked for and does not serve.
     """
     if engine != "cpu":
@@ -42,4 +44,4 @@ def open_backend(
             return backend
     from stream.backends.ov import OpenVino
 
-    return OpenVino(network_file(str(network), precision), area)
+    return OpenVino(network_file(str(network), precision), area, threads)

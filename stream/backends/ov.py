@@ -23,10 +23,10 @@ _SHAPES_KEPT = 8  # a folder of pictures has few shapes; each compiled one takes
 class OpenVino:
     """Runs an ONNX network on the processor, compiled once for each shape of frames."""
 
-    def __init__(self, network: Path, area: int | None = None) -> None:
+    def __init__(self, network: Path, area: int | None = None, threads: int = 0) -> None:
         if not network.is_file():
             raise StreamError(f"cannot find the network {network}: is it a file of models/?")
-        self._network = network
+        self._network, self._threads = network, threads
         self._core = openvino.Core()
         try:
             self._model = self._core.read_model(network)
@@ -76,7 +76,11 @@ class OpenVino:
 
     def _compiled(self, input_hw: tuple[int, int]) -> openvino.InferRequest:
         # Left alone, OpenVINO picks bf16 on processors where it is slower than f32.
-        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        hints = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": self._threads,
+        }
         try:
             shapes = {"image": [1, *input_hw, 3]}
             if self._looks_back:
