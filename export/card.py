@@ -29,7 +29,9 @@ LIMITS = (
 )
 
 
-def card(run: Path, scores: dict[str, dict], parity: list[Difference]) -> dict:
+def card(
+    run: Path, scores: dict[str, dict], parity: list[Difference], blend: Path | None = None
+) -> dict:
     """Everything worth knowing about the network that a run made."""
     record = _record(run)
     config = {k: _file_name(k, v) for k, v in record["config"].items() if k not in PLACES}
@@ -44,6 +46,7 @@ def card(run: Path, scores: dict[str, dict], parity: list[Difference]) -> dict:
             "command": _command(config),
             **{name: record[name] for name in ("stretches", "keras", "backend")},
             "config": config,
+            **({"blended": f"the mean with {blend.name}, weight by weight"} if blend else {}),
             **{name: _placeless(record[name]) for name in ORIGINS if record.get(name)},
         },
         "data": {

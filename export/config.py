@@ -35,6 +35,10 @@ class ExportConfig:
     """Folder that receives NAME.keras, NAME.onnx, NAME.fp16.onnx, NAME.int8.onnx and NAME.json,
     the card."""
 
+    blend: Path | None = None
+    """A .keras file of the same network, such as the one that the run started from: what is
+    shipped is the mean of both, weight by weight."""
+
     name: str = SHIPPED["default"]
     """Name of the shipped network."""
 
@@ -71,6 +75,8 @@ class ExportConfig:
             raise ExportError(f"cannot tell where to put what becomes of {self.run}: give OUT_DIR")
         if self.is_file and self.precision == "int8" and self.data is None:
             raise ExportError("int8 is calibrated on real frames: give --data")
+        if self.is_file and self.blend is not None:
+            raise ExportError(f"--blend goes with a run; {self.run} is a file")
         if not self.is_file and self.triton:
             raise ExportError(f"--triton goes with a .keras file and OUT_DIR; {self.run} is a run")
         if not self.is_file and self.out_dir is not None:

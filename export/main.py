@@ -5,6 +5,8 @@ import logging
 from pathlib import Path
 from shutil import copy
 
+import keras
+
 from export import ExportError
 from export.calibration import frames
 from export.card import card, write_card
@@ -33,7 +35,10 @@ def main(config: ExportConfig) -> Path:
     size_hw = (config.height, config.width)
     try:
         config.models.mkdir(parents=True, exist_ok=True)
-        copy(network_of(config.run), keras_file)
+        if config.blend is None:
+            copy(network_of(config.run), keras_file)
+        else:
+            blended(network_of(config.run), config.blend).save(keras_file)
         onnx_from_keras(keras_file, onnx_file, size_hw)
         parity = compare(open_keras(keras_file), onnx_file, tolerance=config.tolerance)
         data = config.data or data_of(config.run)
@@ -47,7 +52,7 @@ def main(config: ExportConfig) -> Path:
             "int8, live": score(int8_file, groups),
         }
         check_loss(scores, config.int8_loss)
-        write_card(card(config.run, scores, parity), card_file)
+        write_card(card(config.run, scores, parity, config.blend), card_file)
     except (TrainError, OSError) as error:
         raise ExportError(f"cannot ship {config.run}: {error}") from error
     return onnx_file
@@ -61,6 +66,21 @@ def network_of(run: Path) -> Path:
             "that it has done"
         )
     return run / NETWORK
+
+
+def blended(network: Path, other: Path) -> keras.Model:
+    """The mean of two networks, weight by weight.
+
+    What a run unlearned on its way from a network to its end, the mean mostly has again, and keeps
+    most of what it gained (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903).
+    """
+    ours, theirs = open_keras(network), open_keras(other)
+    shapes = [[weight.shape for weight in each.get_weights()] for each in (ours, theirs)]
+    if shapes[0] != shapes[1]:
+        raise ExportError(f"cannot blend {network} with {other}: they are not of one shape")
+    pairs = zip(ours.get_weights(), theirs.get_weights(), strict=True)
+    ours.set_weights([(one + another) / 2 for one, another in pairs])
+    return ours
 
 
 def score(

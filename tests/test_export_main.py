@@ -196,3 +196,20 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
 def test_what_cannot_work_is_rejected(change, message):
     with pytest.raises(ExportError, match=message):
         ExportConfig(Path("run"), **change)
+
+
+def test_blended_weights_lie_half_way_between_two_networks(network, tmp_path):
+    other = keras.models.load_model(network, compile=False)
+    other.set_weights([weight + 1 for weight in other.get_weights()])
+    other.save(tmp_path / "other.keras")
+    before = keras.models.load_model(network, compile=False).get_weights()
+    after = main.blended(network, tmp_path / "other.keras").get_weights()
+    for one, mean in zip(before, after, strict=True):
+        np.testing.assert_allclose(mean, one + 0.5, atol=1e-6)
+
+
+def test_networks_of_other_shapes_are_not_blended(network, tmp_path):
+    image = keras.Input((64, 64, 3), name="image")
+    keras.Model(image, keras.layers.Conv2D(1, 1)(image)).save(tmp_path / "other.keras")
+    with pytest.raises(ExportError, match="not of one shape"):
+        main.blended(network, tmp_path / "other.keras")
