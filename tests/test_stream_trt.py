@@ -171,7 +171,7 @@ class Played:
 @pytest.fixture
 def driver(monkeypatch) -> Driver:
     driver = Driver()
-    monkeypatch.setattr(nvidia, "_driver_api", lambda: driver)
+    monkeypatch.setattr(nvidia, "driver_api", lambda: driver)
     monkeypatch.setattr(nvidia, "has_driver", lambda: True)
     return driver
 

@@ -1,0 +1,322 @@
+"""What is done to a frame on the GPU: the twins of the stages, as kernels in order.
+
+A step is a value: frames with equal steps are replayed by one recording.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream import blur, color, foreground, matte, segmenter
+from stream.backends.choice import Network
+from stream.frame import ColorTags, layout_of
+from stream.gpu.device import Picture, There, Work
+from stream.letterbox import Letterbox
+
+_SUMMING_THREADS = 4096
+
+
+class Place(Protocol):
+    """Where one frame lies."""
+
+    came: Picture
+    """Its planes; cleaning changes them."""
+
+    behind: Picture
+    """What is behind it, of the same size."""
+
+    composite: Picture
+    alpha: There
+    """(H, W), full size."""
+
+    flags: There
+    """Two ints: whether the network started anew, whether its answer is no number."""
+
+
+class Step(Protocol):
+    """A part of what is done to a frame."""
+
+    def do(self, work: Work, place: Place) -> None:
+        """Start its kernels."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Segmenter.segment, up to the network: the picture of the frame, and the matte before."""
+
+    network: Network
+    letterbox: Letterbox
+    color: ColorTags
+    format: str
+
+    def do(self, work: Work, place: Place) -> None:
+        """Fill the network's inputs; flags[0]."""
+        (h, w), step = self.letterbox.input_hw, segmenter._GLIMPSE_STEP
+        glimpse = work.array("glimpse", (-(-h // step), -(-w // step)), 3)
+        state, addresses = state_of(work), self.network.addresses
+        luma, chroma = place.came.luma, place.came.chroma
+        image, alpha = (There.at(addresses[name], 1, (h, w), 4) for name in ("image", "alpha"))
+        previous = work.array("previous", (h, w))
+        if "previous" in addresses:
+            previous = There.at(addresses["previous"], 1, (h, w), 4)
+        work.run(
+            "thumbnail", (h, w), luma, *luma.hw, chroma, *chroma.hw,
+            work.constant(_decoding(self.color, self.format)), image, h, w,
+            *self.letterbox.origin, *self.letterbox.content_hw, glimpse, step, state,
+        )  # fmt: skip
+        cut = int(16 * segmenter._CUT * 3 * glimpse.hw[0] * glimpse.hw[1])
+        work.run("remember", (1, h * w), alpha, previous, h * w, state, cut, place.flags)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The network itself."""
+
+    network: Network
+
+    def do(self, work: Work, place: Place) -> None:
+        """Run it."""
+        self.network.enqueue(int(work.stream))
+
+
+@dataclass(frozen=True)
+class Refined:
+    """MatteRefiner.refine, and whether the network's answer is a number."""
+
+    network: Network
+    letterbox: Letterbox
+    is_sharp: bool
+    grow_px: float
+    feather_px: float
+
+    def do(self, work: Work, place: Place) -> None:
+        """Fill the frame's alpha; flags[1]."""
+        hw = self.letterbox.input_hw
+        answer = There.at(self.network.addresses["alpha"], 1, hw, 4)
+        work.run("check", (1, hw[0] * hw[1]), answer, hw[0] * hw[1], state_of(work), place.flags)
+        answer = answer.crop(self.letterbox.origin, self.letterbox.content_hw)
+        if self.is_sharp:
+            _along_edges(work, place, answer)
+        else:
+            work.sized("matte", answer, place.alpha.hw, into=place.alpha)
+            work.run("firm_ends", (1, _pixels(place.alpha)), place.alpha, _pixels(place.alpha))
+        scale, edge = min(place.alpha.hw) / 720, place.alpha
+        if self.grow_px:
+            edge = _grown(work, "grown", edge, self.grow_px * scale)
+        if self.feather_px:
+            edge = _feathered(work, edge, self.feather_px * scale)
+        if edge is not place.alpha:
+            work.sized("edge", edge, edge.hw, into=place.alpha)
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """foreground.clean, in place."""
+
+    is_full_range: bool
+
+    def do(self, work: Work, place: Place) -> None:
+        """Change the colors where 0 < alpha < 1."""
+        alpha, came = place.alpha, place.came
+        scale = min(1.0, foreground._LINES / min(alpha.hw))
+        h, w = (max(1, round(side * scale)) for side in alpha.hw)
+        small, wide = work.array("small", (h, w), 4), work.array("wide", (h, w), 6)
+        colors, least = work.array("colors", (h, w), 6, 1), float(foreground._LEAST_WEIGHT)
+        planes = came.luma, *alpha.hw, came.chroma, *came.chroma.hw
+        work.run("sample", (h, w), alpha, *planes, small, h, w)
+        work.run("wide_colors", (3, h, w), small, h, w, least, foreground._WIDE_PX, wide)
+        window = foreground._NARROW_PX
+        work.run("narrow_colors", (6, h, w), small, wide, h, w, least, window, colors)
+        ends = ((0, 255), (0, 255)) if self.is_full_range else ((16, 235), (16, 240))
+        near = colors.pictures(0, 2), colors.pictures(2, 4)
+        for each, few, (low, high) in zip((came.luma, came.chroma), near, ends, strict=True):
+            over = each.count, *each.hw
+            work.run("clean", over, each, *each.hw, alpha, *alpha.hw, few, h, w, low, high)
+
+
+@dataclass(frozen=True)
+class OverPlanes:
+    """composite with the planes that lie behind the frame."""
+
+    def do(self, work: Work, place: Place) -> None:
+        """Fill the composite."""
+        _composite(work, place, place.behind)
+
+
+@dataclass(frozen=True)
+class OverBlur:
+    """Blur.compose."""
+
+    blur_px: float
+
+    def do(self, work: Work, place: Place) -> None:
+        """Fill the composite."""
+        _composite(work, place, self._rooms(work, place))
+
+    def _rooms(self, work: Work, place: Place) -> Picture:
+        """blur._rooms."""
+        sigma_px = self.blur_px * min(place.alpha.hw) / 720
+        both = place.came.luma, place.came.chroma
+        sizes = [_room_size(each.hw, place.alpha.hw, sigma_px) for each in both]
+        (luma_hw, luma_sigmas), (chroma_hw, chroma_sigmas) = sizes
+        if luma_hw == chroma_hw:
+            room = _room(work, "room", place.alpha, both, luma_hw, luma_sigmas)
+            return Picture(room.pictures(0, 1), room.pictures(1, 2))
+        return Picture(
+            _room(work, "luma room", place.alpha, both[:1], luma_hw, luma_sigmas),
+            _room(work, "chroma room", place.alpha, both[1:], chroma_hw, chroma_sigmas),
+        )
+
+
+def state_of(work: Work) -> There:
+    """What the GPU knows of the frame before; its second int, set to 1, makes it forget."""
+    return work.array("state", (1, 3))
+
+
+def _pixels(there: There) -> int:
+    return there.hw[0] * there.hw[1]
+
+
+def _decoding(tags: ColorTags, format: str) -> NDArray[np.float32]:
+    """color.coded_rgb_of's matrix: R'G'B' of (Y, U, V, 1)."""
+    layout = layout_of(format)
+    assert layout is not None
+    matrix, offset = color._coding(tags, layout)
+    inverse = np.linalg.inv(matrix.astype(np.float64))
+    return np.column_stack([inverse, -inverse @ offset.astype(np.float64)]).astype(np.float32)
+
+
+def _along_edges(work: Work, place: Place, answer: There) -> None:
+    """matte.along_edges."""
+    luma, chroma = place.came.luma, place.came.chroma
+    h, w = (
+        max(1, min(side, few // matte._SHRINK))
+        for side, few in zip(luma.hw, answer.hw, strict=True)
+    )
+    scales = work.constant(np.array([1, matte._CHROMA_GAIN], np.float32) / np.float32(255))
+    guided = (
+        work.sized("matte", answer, (h, w)),
+        work.sized("luma", luma, (h, w)),
+        work.sized("chroma", chroma, (h, w)),
+        *(h, w, scales, matte._WINDOW_PX),
+    )
+    fitted, lines = work.array("fitted", (h, w), 5), work.array("lines", (h, w), 4)
+    work.run("fit_lines", (h, w), *guided, matte._FLATNESS, fitted)
+    work.run("smooth_lines", (h, w), *guided, fitted, lines)
+    sums = work.array("sums", chroma.hw)
+    work.run("chroma_lines", chroma.hw, chroma, *chroma.hw, lines, h, w, scales, sums)
+    if chroma.hw != luma.hw:
+        smooth = work.array("smooth sums", chroma.hw)
+        work.run("smooth_chroma", chroma.hw, sums, *chroma.hw, smooth)
+        sums = smooth
+    given = luma, *luma.hw, lines, h, w, scales, sums, *chroma.hw, place.alpha
+    work.run("luma_lines", luma.hw, *given)
+
+
+def _grown(work: Work, name: str, alpha: There, px: float) -> There:
+    """matte.grown."""
+    whole, part = divmod(abs(px), 1)
+    near = _moved(work, f"{name} near", alpha, int(whole), px > 0)
+    if part == 0:
+        return near
+    far = _moved(work, f"{name} far", alpha, int(whole) + 1, px > 0)
+    grown = work.array(name, alpha.hw)
+    work.run("between", (1, _pixels(alpha)), near, far, part, _pixels(alpha), grown)
+    return grown
+
+
+def _moved(work: Work, name: str, alpha: There, radius: int, outward: bool) -> There:
+    if radius == 0:
+        return alpha
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    half_widths = work.constant((disk.sum(axis=1, dtype=np.int32) - 1) // 2)
+    moved = work.array(name, alpha.hw)
+    work.run("moved", alpha.hw, alpha, *alpha.hw, half_widths, radius, int(outward), moved)
+    return moved
+
+
+def _feathered(work: Work, alpha: There, px: float) -> There:
+    """matte.feathered."""
+    pixels = _pixels(alpha)
+    if px < 0:
+        room, person = work.array("room side", alpha.hw), work.array("person side", alpha.hw)
+        work.run("other_side", (1, pixels), alpha, pixels, room)
+        work.run("other_side", (1, pixels), _feathered(work, room, -px), pixels, person)
+        return person
+    sigma = max(px / 2, 0.1)
+    reach = round(8 * sigma + 1) // 2  # OpenCV's own choice for floats
+    grown = _grown(work, "feather", alpha, px)
+    soft = _gaussian(work, "feather", grown, (sigma, sigma), (reach, reach))
+    feathered = work.array("feathered", alpha.hw)
+    work.run("softened", (1, pixels), alpha, soft, pixels, feathered)
+    return feathered
+
+
+def _gaussian(
+    work: Work, name: str, maps: There, sigmas: tuple[float, float], reaches: tuple[int, int]
+) -> There:
+    """cv2.GaussianBlur by sigmas (y, x), with BORDER_REPLICATE."""
+    for down in (0, 1):
+        sigma, reach = sigmas[1 - down], reaches[1 - down]
+        taps = work.constant(cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F))
+        blurred = work.array(f"{name} {down}", maps.hw, maps.count)
+        over = maps.count, *maps.hw
+        work.run("gaussian", over, maps, *maps.hw, taps, reach, down, blurred)
+        maps = blurred
+    return maps
+
+
+def _room_size(
+    plane_hw: tuple[int, int], full_hw: tuple[int, int], sigma_px: float
+) -> tuple[tuple[int, int], tuple[float, float]]:
+    """The size at which a plane's room is blurred, and the sigmas there."""
+    sigmas = [sigma_px * side / whole for side, whole in zip(plane_hw, full_hw, strict=True)]
+    h, w = (ceil(side / blur._shrink(sigma)) for side, sigma in zip(plane_hw, sigmas, strict=True))
+    y, x = sigmas[0] * (h / plane_hw[0]), sigmas[1] * (w / plane_hw[1])
+    return (h, w), (max(y, 0.3), max(x, 0.3))
+
+
+def _room(
+    work: Work,
+    name: str,
+    alpha: There,
+    planes: tuple[There, ...],
+    hw: tuple[int, int],
+    sigmas: tuple[float, float],
+) -> There:
+    """blur._Room.behind, for planes that are shrunk to one size."""
+    count = sum(each.count for each in planes)
+    small = work.array(f"{name} small", hw, count, 1)
+    first = 0
+    for each in planes:
+        into = small.pictures(first, each.count)
+        work.sized(f"{name} {first}", each, hw, into=into)
+        first += each.count
+    person = work.sized(f"{name} alpha", alpha, hw)
+    weighted, sums = work.array(f"{name} weighted", hw, 1 + count), work.array("totals", (1, 7))
+    work.run("weigh", hw, person, small, count, *hw, weighted, sums)
+    summing = weighted, small, count, hw[0] * hw[1], _SUMMING_THREADS, sums
+    work.run("sum_up", (1, _SUMMING_THREADS), *summing)
+    y, x = (blur._kernel_side(sigma) // 2 for sigma in sigmas)
+    blurred = _gaussian(work, name, weighted, sigmas, (y, x))
+    room = work.array(name, hw, count, 1)
+    work.run("room", (count, *hw), blurred, count, *hw, sums, blur._LEAST, room)
+    return room
+
+
+def _composite(work: Work, place: Place, behind: Picture) -> None:
+    """compose.composite."""
+    alpha = place.alpha
+    for own, far, target in (
+        (place.came.luma, behind.luma, place.composite.luma),
+        (place.came.chroma, behind.chroma, place.composite.chroma),
+    ):
+        given = own, *own.hw, far, *far.hw, alpha, *alpha.hw, target
+        work.run("composite", (own.count, *own.hw), *given)
