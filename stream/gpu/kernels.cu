@@ -68,11 +68,11 @@ static __device__ float area(const T* map, int pitch, int h, int w, int y, int x
         for (int c = (int)(left / to_w); (long long)c * to_w < left + w; c++) {
             from = (long long)c * to_w, to = from + to_w;
             row += map[(long long)r * pitch + c] *
-                   (float)((to < left + w ? to : left + w) - (from > left ? from : left));
+                   ((float)((to < left + w ? to : left + w) - (from > left ? from : left)) / w);
         }
         sum += rows * row;
     }
-    return sum / w;
+    return sum;
 }
 
 // compose.sized, one step.
@@ -300,17 +300,20 @@ extern "C" __global__ void softened(const float* alpha, const float* soft, int c
     to[X] = fmaxf(alpha[X], fminf(soft[X], 1.f));
 }
 
-// cv2.GaussianBlur along one axis, BORDER_REPLICATE; taps: 2 * reach + 1.
+// cv2.GaussianBlur along one axis, BORDER_REPLICATE; taps: the middle one first. Added up as OpenCV
+// does, which leaves even surfaces exactly as they are.
 extern "C" __global__ void gaussian(
     const float* map, int h, int w, const float* taps, int reach, int down, float* to) {
     INSIDE(w, h);
     const float* plane = map + (long long)Z * h * w;
-    float sum = 0;
-    for (int k = -reach; k <= reach; k++) {
-        int y = down ? within(Y + k, h) : Y, x = down ? X : within(X + k, w);
-        sum += taps[k + reach] * plane[(long long)y * w + x];
+    long long at = (long long)Y * w + X;
+    float sum = taps[0] * plane[at];
+    for (int k = 1; k <= reach; k++) {
+        long long before = down ? (long long)within(Y - k, h) * w + X : at - X + within(X - k, w);
+        long long after = down ? (long long)within(Y + k, h) * w + X : at - X + within(X + k, w);
+        sum += taps[k] * (plane[before] + plane[after]);
     }
-    to[((long long)Z * h + Y) * w + X] = sum;
+    to[(long long)Z * h * w + at] = sum;
 }
 
 // ---- foreground.py ----

@@ -265,7 +265,7 @@ def _gaussian(
     """cv2.GaussianBlur by sigmas (y, x), with BORDER_REPLICATE."""
     for down in (0, 1):
         sigma, reach = sigmas[1 - down], reaches[1 - down]
-        taps = work.constant(cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F))
+        taps = work.constant(cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F)[reach:])
         blurred = work.array(f"{name} {down}", maps.hw, maps.count)
         over = maps.count, *maps.hw
         work.run("gaussian", over, maps, *maps.hw, taps, reach, down, blurred)
