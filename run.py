@@ -6,6 +6,7 @@ For everybody:
     python run.py video talk.mp4 talk-blurred.mp4
     python run.py video talk.mp4 talk.webm --background transparent
     python run.py image portrait.jpg portrait.png --background '#00b140'
+    python run.py bench
     python run.py doctor
 
 For makers of networks:
@@ -28,7 +29,7 @@ from cyclopts import App, CycloptsError, Parameter
 from export import ExportError
 from export.config import EvaluateConfig, ExportConfig
 from stream import StreamError
-from stream.config import ImageConfig, LiveConfig, VideoConfig
+from stream.config import BenchConfig, ImageConfig, LiveConfig, VideoConfig
 from stream.signals import ended_by_signals
 from train import TrainError
 from train.config import TrainConfig
@@ -45,7 +46,8 @@ app = App(
     suppress_keyboard_interrupt=False,  # main() has more to say
     default_parameter=Parameter(negative=()),
 )
-_LIVE_DEFAULTS, _DATA_DEFAULTS, _TRAIN_DEFAULTS = LiveConfig(), DataConfig(), TrainConfig()
+_LIVE_DEFAULTS, _BENCH_DEFAULTS = LiveConfig(), BenchConfig()
+_DATA_DEFAULTS, _TRAIN_DEFAULTS = DataConfig(), TrainConfig()
 
 
 @app.command
@@ -79,6 +81,22 @@ def image(config: Annotated[ImageConfig, Parameter(name="*")]) -> int:
     with progress("pictures") as on_progress:
         report = image(config, on_progress)
     return _close(report)
+
+
+@app.command
+def bench(config: Annotated[BenchConfig, Parameter(name="*")] = _BENCH_DEFAULTS) -> int:
+    """Measure whole frames, from captured to delivered: how many a second, how late, how dear."""
+    from stream.bench import bench
+    from stream.terminal import progress, show_table
+
+    others = None
+    if config.peers is not None:
+        from export.peer_lines import open_peer_lines as others
+    with progress("frames") as on_frames:
+        tables = bench(config, others, on_frames)
+    for titles, rows in tables:
+        show_table(titles, rows)
+    return 0
 
 
 @app.command

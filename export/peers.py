@@ -102,6 +102,10 @@ class Peer:
     def matte(self, picture: Path) -> Alpha:
         """The alpha (H, W) of a picture, at the picture's own size."""
         rgb, _ = load_rgb(picture)
+        return self.alpha(rgb)
+
+    def alpha(self, rgb: NDArray[np.uint8]) -> Alpha:
+        """The alpha (H, W) of (H, W, 3) RGB."""
         fit: Resize = letterbox if self._recipe.keeps_aspect else _stretched
         bring_back: Resize = unletterbox if self._recipe.keeps_aspect else _stretched
         self._image[:] = self._seen(fit(rgb, self.input_hw))

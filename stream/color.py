@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.compose import sized
 from stream.frame import (
     SRGB,
     ColorTags,
@@ -107,23 +108,14 @@ def rgb_of(frame: Frame, size_hw: tuple[int, int]) -> Rgb:
 
 def coded_rgb_of(frame: Frame, size_hw: tuple[int, int]) -> Rgb:
     """The frame as R'G'B' 0-1 that mean what its own tags say, scaled to `size_hw`."""
-    h, w = size_hw
-    stored = cv2.merge(
-        [
-            cv2.resize(plane, (w, h), interpolation=_interpolation(plane, size_hw))
-            for plane in frame.planes[:3]
-        ]
-    ).astype(np.float32)  # (h, w, 3)
+    stored = cv2.merge([sized(plane, size_hw) for plane in frame.planes[:3]]).astype(
+        np.float32
+    )  # (h, w, 3)
     matrix, offset = _coding(frame.color, frame.layout)
     inverse = np.linalg.inv(matrix.astype(np.float64))
     shift = -inverse @ offset.astype(np.float64)
     rgb = cv2.transform(stored, np.column_stack([inverse, shift]).astype(np.float32))
     return np.clip(rgb, 0, 1, out=rgb)
-
-
-def _interpolation(plane: Plane, size_hw: tuple[int, int]) -> int:
-    shrinks = plane.shape[0] >= size_hw[0] and plane.shape[1] >= size_hw[1]
-    return cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
 
 
 def planes_of(rgb: Rgb, like: Frame, tags: ColorTags = SRGB) -> tuple[Plane, ...]:

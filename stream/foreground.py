@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.compose import alpha_at
+from stream.compose import alpha_at, in_bytes
 from stream.frame import Alpha, Frame, Plane
 
 Clean = Callable[[Frame, Alpha], Frame]
@@ -58,8 +58,8 @@ def clean(frame: Frame, alpha: Alpha) -> Frame:
 
 
 def _edge(alpha: Alpha) -> tuple[NDArray[np.intp], Alpha]:
-    """Where in the flat plane the alpha is neither 0 nor 1, and what it is there."""
-    where = np.flatnonzero((alpha > 0) & (alpha < 1))
+    """Where in the flat plane the alpha is neither 0 nor 1, in 255ths, and what it is there."""
+    where = np.flatnonzero(in_bytes(alpha) - np.uint8(1) < 254)  # 0 - 1 is 255
     return where, alpha.ravel()[where]
 
 

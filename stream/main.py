@@ -59,7 +59,7 @@ def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: Non
             opened(ReadAhead(source, _QUEUE_FRAMES)),
             Segmenter(backend),
             refiner(config),
-            _cleaning(config, background),
+            cleaning(config, background),
             background,
             opened(WriteBehind(sink, _QUEUE_FRAMES)),
             clock,
@@ -111,7 +111,8 @@ def refiner(config: PersonConfig) -> MatteRefiner:
     return MatteRefiner(config.grow, config.feather, enlarge)
 
 
-def _cleaning(config: PersonConfig, background: Background) -> Clean:
+def cleaning(config: PersonConfig, background: Background) -> Clean:
+    """What frees the edges of the old room, where that is wanted and can be seen."""
     return clean if config.edges == "clean" and background.blends else as_it_came
 
 
@@ -158,7 +159,7 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
         engine = "cpu" if config.engine == "auto" else config.engine
         backend = held(stack, _open_engine(config, engine))
         segmenter, matte = Segmenter(backend), refiner(config)
-        cleaned = _cleaning(config, background)
+        cleaned = cleaning(config, background)
         for source, target in pairs:
             try:
                 picture = read_picture(source)

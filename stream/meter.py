@@ -85,7 +85,7 @@ class Meter:
         spans_s = (recent[-1][0] - recent[0][0]) / 1e9 if len(recent) > 1 else 0.0
         return Figures(
             (len(recent) - 1) / spans_s if spans_s else 0.0,
-            (percentile_ms(ages, 50), percentile_ms(ages, 95)),
+            (percentile(ages, 50) / 1e6, percentile(ages, 95) / 1e6),
             self.frames,
             self.stand_ins,
         )
@@ -94,8 +94,8 @@ class Meter:
         """The sink is closed by who opened it."""
 
 
-def percentile_ms(ordered_ns: Sequence[int], percent: int) -> float:
-    """So many percent of the times are no longer than this; 0 if there are none."""
-    if not ordered_ns:
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """So many percent of the values are no larger than this; 0 if there are none."""
+    if not ordered:
         return 0.0
-    return ordered_ns[min(len(ordered_ns) - 1, len(ordered_ns) * percent // 100)] / 1e6
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from stream.foreground import Clean
 from stream.frame import Alpha, Frame
 from stream.interfaces import Background, Sink, Source
-from stream.meter import percentile_ms
+from stream.meter import percentile
 
 _KEPT = 20_000  # times of each stage: eleven minutes of a call, which may last for hours
 
@@ -61,18 +61,28 @@ class StageClock:
         self._spent_ns[stage].append(time.perf_counter_ns() - began_ns)
         self._counts[stage] += 1
 
+    def clear(self) -> None:
+        """Forget all times so far, not how often the stages were run."""
+        self._spent_ns.clear()
+
     def count(self, stage: str) -> int:
         """How often a stage was run to its end."""
         return self._counts[stage]
 
-    def percentiles_ms(self, *percents: int) -> dict[str, tuple[float, ...]]:
-        """For each stage its last times at these percentiles, in milliseconds."""
-        table = {}
+    def times_ms(self) -> dict[str, list[float]]:
+        """For each stage its last times, in the order in which they were, in milliseconds."""
+        times = {}
         for stage, spent_ns in self._spent_ns.items():
             cold = self._warm_up if self._counts[stage] <= _KEPT else 0
-            ordered = sorted(list(spent_ns)[cold:] or spent_ns)
-            table[stage] = tuple(percentile_ms(ordered, percent) for percent in percents)
-        return table
+            times[stage] = [each / 1e6 for each in list(spent_ns)[cold:] or spent_ns]
+        return times
+
+    def percentiles_ms(self, *percents: int) -> dict[str, tuple[float, ...]]:
+        """For each stage its last times at these percentiles, in milliseconds."""
+        return {
+            stage: tuple(percentile(sorted(times), percent) for percent in percents)
+            for stage, times in self.times_ms().items()
+        }
 
 
 def run(
@@ -114,6 +124,7 @@ def composed(
             return background.alone(frame)
     with clock("matte"):
         alpha = matte.refine(alpha, frame)
+    with clock("clean"):
         frame = clean(frame, alpha)
     with clock("composite"):
         return background.compose(frame, alpha)

@@ -4,7 +4,7 @@
     python tests/soak.py --minutes 2 --seed 7 --json soak.json
 
 The camera is cut, the reader leaves and the background changes at random. Prints a table; the exit
-code is 1 when a bar was missed.
+code is 1 when a bar was missed that no busy machine excuses: the times are only shown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from rig import clips, guest
-from rig.verdict import judge, of_samples
+from rig.verdict import TIMES, judge, of_samples
 
 app = App(help=__doc__)
 
@@ -64,7 +64,7 @@ def soak(
     judged = judge(measured)
     console.print(table(measured, judged))
     console.print(measured["told"], markup=False)
-    return int(not all(judged.values()))
+    return int(not all(held for name, held in judged.items() if name not in TIMES))
 
 
 def table(measured: dict[str, Any], judged: dict[str, bool]) -> Table:

@@ -86,6 +86,9 @@ static __device__ float sized(const T* map, int pitch, int h, int w, int y, int 
 
 static __device__ u8 stored(float v) { return (u8)rintf(clipped(v, 0.f, 255.f)); }
 
+// compose.in_bytes.
+static __device__ u8 in_bytes(float alpha) { return stored(255 * alpha); }
+
 extern "C" __global__ void sized_bytes(const u8* map, int h, int w, u8* to, int to_h, int to_w) {
     INSIDE(to_w, to_h);
     float v = sized(map + (long long)Z * h * w, w, h, w, Y, X, to_h, to_w);
@@ -103,31 +106,21 @@ extern "C" __global__ void sized_floats(
 
 struct State { unsigned apart; int forgets, forgot; };  // apart: of two glimpses, in sixteenths
 
-static __device__ float shrunk(const u8* map, int h, int w, int y, int x, int to_h, int to_w) {
-    if (h >= to_h && w >= to_w) return rintf(sized(map, w, h, w, y, x, to_h, to_w));
-    return rintf(point(map, h, w, y, x, to_h, to_w));
-}
-
 // Segmenter.segment's picture: rgb_of, Letterbox.pad, and how far the glimpse of it has moved.
-// coding: R'G'B' = the matrix's rows * (Y, U, V, 1).
+// luma and chroma are of the content's size; coding: R'G'B' = the matrix's rows * (Y, U, V, 1).
 extern "C" __global__ void thumbnail(
-    const u8* luma, int h, int w, const u8* chroma, int ch, int cw, const float* coding,
-    float* image, int in_h, int in_w, int top, int left, int content_h, int content_w,
-    float* glimpse, int step, State* state) {
+    const u8* luma, const u8* chroma, const float* coding, float* image, int in_h, int in_w,
+    int top, int left, int h, int w, float* glimpse, int step, State* state) {
     if (X == 0 && Y == 0) { state->forgot = state->forgets; state->forgets = 0; }
     INSIDE(in_w, in_h);
     int y = Y - top, x = X - left;
     float rgb[3] = {127.f, 127.f, 127.f};
-    if (0 <= y && y < content_h && 0 <= x && x < content_w) {
-        float yuv[3] = {shrunk(luma, h, w, y, x, content_h, content_w),
-                        shrunk(chroma, ch, cw, y, x, content_h, content_w),
-                        shrunk(chroma + (long long)ch * cw, ch, cw, y, x, content_h, content_w)};
-        for (int c = 0; c < 3; c++) {
+    if (0 <= y && y < h && 0 <= x && x < w)
+        for (int c = 0, at = y * w + x; c < 3; c++) {
             const float* row = coding + 4 * c;
-            float v = row[0] * yuv[0] + row[1] * yuv[1] + row[2] * yuv[2] + row[3];
-            rgb[c] = 255.f * clipped(v, 0.f, 1.f);
+            float v = row[0] * luma[at] + row[1] * chroma[at] + row[2] * chroma[h * w + at];
+            rgb[c] = 255.f * clipped(v + row[3], 0.f, 1.f);
         }
-    }
     bool is_seen = Y % step == 0 && X % step == 0;
     float* before = glimpse + 3 * ((Y / step) * ((in_w + step - 1) / step) + X / step);
     float moved = 0;
@@ -380,7 +373,7 @@ extern "C" __global__ void clean(
     int small_h, int small_w, float low, float high) {
     INSIDE(w, h);
     float a = sized(alpha, full_w, full_h, full_w, Y, X, h, w);
-    if (a <= 0 || a >= 1) return;
+    if (in_bytes(a) == 0 || in_bytes(a) == 255) return;
     const u8* near = colors + 2 * Z * small_h * small_w;
     float person = rintf(point(near, small_h, small_w, Y, X, h, w));
     float room = rintf(point(near + small_h * small_w, small_h, small_w, Y, X, h, w));
@@ -439,7 +432,7 @@ extern "C" __global__ void composite(
     INSIDE(w, h);
     long long at = ((long long)Z * h + Y) * w + X;
     const u8* far = behind + (long long)Z * behind_h * behind_w;
-    float b = rintf(sized(far, behind_w, behind_h, behind_w, Y, X, h, w));
-    float a = sized(alpha, full_w, full_h, full_w, Y, X, h, w), other = 1 - a;
-    to[at] = stored((plane[at] * a + b * other) / (a + other + 1e-5f));  // as cv2.blendLinear
+    int b = (int)rintf(sized(far, behind_w, behind_h, behind_w, Y, X, h, w));
+    int weight = in_bytes(sized(alpha, full_w, full_h, full_w, Y, X, h, w));
+    to[at] = (u8)(b + (int)rintf((plane[at] - b) * weight / 255.f));
 }

