@@ -89,11 +89,13 @@ def bench(config: Annotated[BenchConfig, Parameter(name="*")] = _BENCH_DEFAULTS)
     from stream.bench import bench
     from stream.terminal import progress, show_table
 
-    others = None
-    if config.peers is not None:
-        from export.peer_lines import open_peer_lines as others
     with progress("frames") as on_frames:
-        tables = bench(config, others, on_frames)
+        if config.peers is None:
+            tables = bench(config, on_frames=on_frames)
+        else:
+            from export.peer_lines import open_peer_lines
+
+            tables = bench(config, open_peer_lines, on_frames)
     for titles, rows in tables:
         show_table(titles, rows)
     return 0

@@ -43,7 +43,7 @@ class Contender(Protocol):
         ...
 
 
-OpenContenders = Callable[[BenchConfig], list[Contender]]
+OpenContenders = Callable[[BenchConfig], Sequence[Contender]]
 OnFrames = Callable[[int, int | None], None]  # (frames done, of how many)
 
 
@@ -72,7 +72,7 @@ def bench(
 
 def _kept(config: BenchConfig) -> list[Result]:
     """The results that are to be compared, where they are files."""
-    if not all(word.endswith(".json") for word in config.compare):
+    if config.compare is None or not all(word.endswith(".json") for word in config.compare):
         return []
     return [replace(read_result(Path(word)), name=word) for word in config.compare]
 

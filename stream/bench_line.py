@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from itertools import islice
 
@@ -62,23 +62,21 @@ class BenchLine:
 
     def run(self, frames: int) -> Part:
         """Carry so many frames, after some that warm up."""
-        clock, sink, last = StageClock(WARM_UP), Discard(), WARM_UP + frames
-        self._backend.clock, self._backend.runs = clock, 0
+        clock, sink = StageClock(warm_up=0), Discard()
         loop = Loop(self._frames, self._config.rate)
         control = LiveControl(Settings(self._config.background))
-        cpu_s: list[float] = []
+        marks: list[tuple[float, int, int]] = []  # when warm and at the end
 
         def on_frame(done: int) -> None:
-            if done in (WARM_UP, last):
-                cpu_s.append(time.process_time())
-            if done == last:
+            if done in (WARM_UP, WARM_UP + frames):
+                marks.append((time.process_time(), self._backend.runs, source.dropped))
+            if done == WARM_UP:
+                clock.clear()
+            elif done == WARM_UP + frames:
                 control.change(ended=True)
 
-        with ExitStack() as stack:
-            source: _First | Live = _First(loop, last)
-            if self._config.rate is not None:
-                live = Live(loop, lambda: None, self._frames[0], self._config.rate, control)
-                source = held(stack, live)
+        self._backend.clock = clock
+        with closing(self._source(loop, frames, control)) as source:
             kind = Segmenter if self._config.rate is None else CautiousSegmenter
             run(
                 source,
@@ -90,9 +88,21 @@ class BenchLine:
                 clock,
                 on_frame,
             )
-            dropped = source.dropped
-        runs = self._backend.runs - (WARM_UP if self._config.rate is None else 0)
-        return _part(frames, sink, clock, cpu_s, runs, dropped)
+        cpu_s, runs, dropped = (after - before for before, after in zip(*marks, strict=True))
+        return Part(
+            frames=frames,
+            seconds=(sink.delivered_ns[-1] - sink.delivered_ns[WARM_UP - 1]) / 1e9,
+            cpu_s=cpu_s,
+            ages_ms=[age_ns / 1e6 for age_ns in sink.ages_ns[WARM_UP:]],
+            stages_ms=_stages(clock.times_ms()),
+            network_runs=round(runs),
+            dropped=round(dropped),
+        )
+
+    def _source(self, loop: Loop, frames: int, control: LiveControl) -> _First | Live:
+        if self._config.rate is None:
+            return _First(loop, WARM_UP + frames)
+        return Live(loop, lambda: None, self._frames[0], self._config.rate, control)
 
     def result(self, parts: Sequence[Part], peak_rss_mb: float | None) -> Result:
         """The figures of all its parts. Raises StreamError where a frame had no own matte."""
@@ -128,24 +138,12 @@ def made_ahead(config: BenchConfig) -> list[Frame]:
     return drawn(config.size_hw or _SIZE_HW)
 
 
-def _part(
-    frames: int,
-    sink: Discard,
-    clock: StageClock,
-    cpu_s: list[float],
-    runs: int,
-    dropped: int,
-) -> Part:
-    ages_ms = [age_ns / 1e6 for age_ns in sink.ages_ns[WARM_UP : WARM_UP + frames]]
-    span_ns = sink.delivered_ns[WARM_UP + frames - 1] - sink.delivered_ns[WARM_UP - 1]
-    stages = clock.times_ms()
-    network = stages.pop("network", [])
-    if "segment" in stages:
-        thumbnail = [
-            whole - part for whole, part in zip(stages.pop("segment"), network, strict=True)
-        ]
-        stages = {"thumbnail": thumbnail, "network": network, **stages}
-    return Part(frames, span_ns / 1e9, cpu_s[1] - cpu_s[0], ages_ms, stages, runs, dropped)
+def _stages(times_ms: dict[str, list[float]]) -> dict[str, list[float]]:
+    """The stages with segmenting in two: what the network gets ready, and itself."""
+    whole, network = times_ms.pop("segment"), times_ms.pop("network")
+    # A stand-in is segmented without the network; there is none but while something is lost.
+    thumbnail = [both - part for both, part in zip(whole[-len(network) :], network, strict=True)]
+    return {"thumbnail": thumbnail, "network": network, **times_ms}
 
 
 class _First:

@@ -31,15 +31,13 @@ def draw(results: Sequence[Result], path: Path) -> None:
     for result, color in zip(results, _COLORS * len(results), strict=False):
         edges, counts = result.histogram["edges_ms"], result.histogram["counts"]
         share = [100 * count / sum(counts) for count in counts]
-        latencies.stairs(share, edges, fill=len(results) == 1, color=color, label=result.name)
         p99 = result.latency_ms["p99"]
+        label = f"{result.name}: 99 % within {p99:.1f}"
+        latencies.stairs(share, edges, fill=len(results) == 1, color=color, label=label)
         latencies.axvline(p99, color=color, linestyle=":", linewidth=1.5)
-        latencies.text(p99, max(share), f" 99 %\n {p99:.1f}", color=_INK, va="top", fontsize=9)
     _bare(latencies, "latency, ms: share of frames, %")
     latencies.set_xlim(left=0)
-    latencies.margins(x=0.12)
-    if len(results) > 1:
-        latencies.legend(frameon=False, labelcolor=_INK, fontsize=8)
+    latencies.legend(frameon=False, labelcolor=_INK, fontsize=8, loc="upper left")
     drawn = BytesIO()
     figure.savefig(drawn, format="png")
     with staged(path, True, False, begun=lambda: False) as place:
@@ -64,7 +62,7 @@ def _draw_stages(results: Sequence[Result], axes: Axes) -> None:
     axes.legend(
         ncols=6,
         loc="upper left",
-        bbox_to_anchor=(0, -0.25),
+        bbox_to_anchor=(-0.02, -0.12),
         frameon=False,
         labelcolor=_INK,
         fontsize=8,

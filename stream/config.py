@@ -238,7 +238,7 @@ class BenchConfig(PersonConfig):
     rate: float | None = None
     """Frames per second, as a camera gives them; by default as many as can be done."""
 
-    compare: tuple[str, ...] = ()
+    compare: tuple[str, str] | None = None
     """Two settings in turns (network=small,edges=sharp network=small) or two files of --json."""
 
     video: str | None = None
@@ -260,8 +260,6 @@ class BenchConfig(PersonConfig):
             raise StreamError(f"cannot measure {self.frames} frames: give at least 1")
         if self.rate is not None and not 1 <= self.rate <= 1000:
             raise StreamError(f"cannot run at {self.rate:g} fps: give 1 to 1000")
-        if self.compare and len(self.compare) != 2:
-            raise StreamError("cannot compare but two: give two settings, or two files of --json")
         asked = [name for name in ("compare", "video", "peers") if getattr(self, name)]
         if len(asked) > 1:
             raise StreamError(f"cannot measure --{' and --'.join(asked)} at once: give one of them")
@@ -299,7 +297,7 @@ class BenchConfig(PersonConfig):
             ]
             if offered and value not in offered:
                 raise StreamError(f"cannot read {word!r}: give one of {', '.join(offered)}")
-        return replace(self, compare=(), **changes)
+        return replace(self, compare=None, **changes)
 
 
 _SETTINGS = (

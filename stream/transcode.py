@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import av
 
@@ -81,7 +82,10 @@ def _transcode(clip: str, output: Path) -> int:
             picture.thread_type = "AUTO"
             context = picture.codec_context
             options = _CODEC.options_at(None, (context.height, context.width))
-            stream = target.add_stream(_CODEC.encoder, picture.average_rate, options)
+            stream = cast(
+                av.video.VideoStream,
+                target.add_stream(_CODEC.encoder, picture.average_rate, options),
+            )
             stream.width, stream.height = context.width, context.height
             stream.pix_fmt, stream.time_base = context.pix_fmt, picture.time_base
             for frame in source.decode(picture):

@@ -100,7 +100,7 @@ def drawn(size_hw: tuple[int, int]) -> list[Frame]:
     like, room = gray_frame(size_hw), _room(size_hw)
     count = _held(size_hw)
     return [
-        like.with_planes(planes_of(_picture(room, sway).astype(np.float32) / 255, like))
+        like.with_planes(planes_of(_picture(room, sway).astype(np.float32) / np.float32(255), like))
         for sway in np.linspace(-1, 1, count)
     ]
 
