@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import blur, color, foreground, matte, segmenter
+from stream import blur, color, foreground, segmenter
 from stream.backends.choice import Network
 from stream.frame import ColorTags, layout_of
 from stream.gpu.device import Picture, There, Work
+from stream.gpu.edges import along_edges, feathered, gaussian, grown, pixels_of
 from stream.letterbox import Letterbox
 
 _SUMMING_THREADS = 4096
@@ -105,15 +105,15 @@ class Refined:
         work.run("check", (1, hw[0] * hw[1]), answer, hw[0] * hw[1], state_of(work), place.flags)
         answer = answer.crop(self.letterbox.origin, self.letterbox.content_hw)
         if self.is_sharp:
-            _along_edges(work, place, answer)
+            along_edges(work, place.came, answer, place.alpha)
         else:
             work.sized("matte", answer, place.alpha.hw, into=place.alpha)
-            work.run("firm_ends", (1, _pixels(place.alpha)), place.alpha, _pixels(place.alpha))
+            work.run("firm_ends", (1, pixels_of(place.alpha)), place.alpha, pixels_of(place.alpha))
         scale, edge = min(place.alpha.hw) / 720, place.alpha
         if self.grow_px:
-            edge = _grown(work, "grown", edge, self.grow_px * scale)
+            edge = grown(work, "grown", edge, self.grow_px * scale)
         if self.feather_px:
-            edge = _feathered(work, edge, self.feather_px * scale)
+            edge = feathered(work, edge, self.feather_px * scale)
         if edge is not place.alpha:
             work.sized("edge", edge, edge.hw, into=place.alpha)
 
@@ -182,10 +182,6 @@ def state_of(work: Work) -> There:
     return work.array("state", (1, 3))
 
 
-def _pixels(there: There) -> int:
-    return there.hw[0] * there.hw[1]
-
-
 def _decoding(tags: ColorTags, format: str) -> NDArray[np.float32]:
     """color.coded_rgb_of's matrix: R'G'B' of (Y, U, V, 1)."""
     layout = layout_of(format)
@@ -193,86 +189,6 @@ def _decoding(tags: ColorTags, format: str) -> NDArray[np.float32]:
     matrix, offset = color._coding(tags, layout)
     inverse = np.linalg.inv(matrix.astype(np.float64))
     return np.column_stack([inverse, -inverse @ offset.astype(np.float64)]).astype(np.float32)
-
-
-def _along_edges(work: Work, place: Place, answer: There) -> None:
-    """matte.along_edges."""
-    luma, chroma = place.came.luma, place.came.chroma
-    h, w = (
-        max(1, min(side, few // matte._SHRINK))
-        for side, few in zip(luma.hw, answer.hw, strict=True)
-    )
-    scales = work.constant(np.array([1, matte._CHROMA_GAIN], np.float32) / np.float32(255))
-    guided = (
-        work.sized("matte", answer, (h, w)),
-        work.sized("luma", luma, (h, w)),
-        work.sized("chroma", chroma, (h, w)),
-        *(h, w, scales, matte._WINDOW_PX),
-    )
-    fitted, lines = work.array("fitted", (h, w), 5), work.array("lines", (h, w), 4)
-    work.run("fit_lines", (h, w), *guided, matte._FLATNESS, fitted)
-    work.run("smooth_lines", (h, w), *guided, fitted, lines)
-    sums = work.array("sums", chroma.hw)
-    work.run("chroma_lines", chroma.hw, chroma, *chroma.hw, lines, h, w, scales, sums)
-    if chroma.hw != luma.hw:
-        smooth = work.array("smooth sums", chroma.hw)
-        work.run("smooth_chroma", chroma.hw, sums, *chroma.hw, smooth)
-        sums = smooth
-    given = luma, *luma.hw, lines, h, w, scales, sums, *chroma.hw, place.alpha
-    work.run("luma_lines", luma.hw, *given)
-
-
-def _grown(work: Work, name: str, alpha: There, px: float) -> There:
-    """matte.grown."""
-    whole, part = divmod(abs(px), 1)
-    near = _moved(work, f"{name} near", alpha, int(whole), px > 0)
-    if part == 0:
-        return near
-    far = _moved(work, f"{name} far", alpha, int(whole) + 1, px > 0)
-    grown = work.array(name, alpha.hw)
-    work.run("between", (1, _pixels(alpha)), near, far, part, _pixels(alpha), grown)
-    return grown
-
-
-def _moved(work: Work, name: str, alpha: There, radius: int, outward: bool) -> There:
-    if radius == 0:
-        return alpha
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    half_widths = work.constant((disk.sum(axis=1, dtype=np.int32) - 1) // 2)
-    moved = work.array(name, alpha.hw)
-    work.run("moved", alpha.hw, alpha, *alpha.hw, half_widths, radius, int(outward), moved)
-    return moved
-
-
-def _feathered(work: Work, alpha: There, px: float) -> There:
-    """matte.feathered."""
-    pixels = _pixels(alpha)
-    if px < 0:
-        room, person = work.array("room side", alpha.hw), work.array("person side", alpha.hw)
-        work.run("other_side", (1, pixels), alpha, pixels, room)
-        work.run("other_side", (1, pixels), _feathered(work, room, -px), pixels, person)
-        return person
-    sigma = max(px / 2, 0.1)
-    reach = round(8 * sigma + 1) // 2  # OpenCV's own choice for floats
-    grown = _grown(work, "feather", alpha, px)
-    soft = _gaussian(work, "feather", grown, (sigma, sigma), (reach, reach))
-    feathered = work.array("feathered", alpha.hw)
-    work.run("softened", (1, pixels), alpha, soft, pixels, feathered)
-    return feathered
-
-
-def _gaussian(
-    work: Work, name: str, maps: There, sigmas: tuple[float, float], reaches: tuple[int, int]
-) -> There:
-    """cv2.GaussianBlur by sigmas (y, x), with BORDER_REPLICATE."""
-    for down in (0, 1):
-        sigma, reach = sigmas[1 - down], reaches[1 - down]
-        taps = work.constant(cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F)[reach:])
-        blurred = work.array(f"{name} {down}", maps.hw, maps.count)
-        over = maps.count, *maps.hw
-        work.run("gaussian", over, maps, *maps.hw, taps, reach, down, blurred)
-        maps = blurred
-    return maps
 
 
 def _room_size(
@@ -307,7 +223,7 @@ def _room(
     summing = weighted, small, count, hw[0] * hw[1], _SUMMING_THREADS, sums
     work.run("sum_up", (1, _SUMMING_THREADS), *summing)
     y, x = (blur._kernel_side(sigma) // 2 for sigma in sigmas)
-    blurred = _gaussian(work, name, weighted, sigmas, (y, x))
+    blurred = gaussian(work, name, weighted, sigmas, (y, x))
     room = work.array(name, hw, count, 1)
     work.run("room", (count, *hw), blurred, count, *hw, sums, blur._LEAST, room)
     return room
