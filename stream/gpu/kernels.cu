@@ -44,12 +44,22 @@ static __device__ Spot nearly(int at, int n, int wanted) {
     return {from, within(from + 1, n), part};
 }
 
-template <typename T>
-static __device__ float mixed(const T* map, int pitch, Spot y, Spot x) {
-    const T *top = map + (long long)y.from * pitch, *low = map + (long long)y.to * pitch;
-    float above = top[x.from] + (top[x.to] - (float)top[x.from]) * x.part;
-    float below = low[x.from] + (low[x.to] - (float)low[x.from]) * x.part;
+static __device__ float mixed(const float* map, int pitch, Spot y, Spot x) {
+    const float *top = map + (long long)y.from * pitch, *low = map + (long long)y.to * pitch;
+    float above = top[x.from] + (top[x.to] - top[x.from]) * x.part;
+    float below = low[x.from] + (low[x.to] - low[x.from]) * x.part;
     return above + (below - above) * y.part;
+}
+
+// Bytes as OpenCV mixes them: in fixed point of 11 bits, rounded to a byte.
+static __device__ float mixed(const u8* map, int pitch, Spot y, Spot x) {
+    const u8 *top = map + (long long)y.from * pitch, *low = map + (long long)y.to * pitch;
+    int right = (int)rintf(2048 * x.part), left = (int)rintf(2048 * (1 - x.part));
+    int above = (top[x.from] * left + top[x.to] * right) >> 4;
+    int below = (low[x.from] * left + low[x.to] * right) >> 4;
+    above = ((int)rintf(2048 * (1 - y.part)) * above) >> 16;
+    below = ((int)rintf(2048 * y.part) * below) >> 16;
+    return (above + below + 2) >> 2;
 }
 
 template <typename T>
@@ -318,10 +328,10 @@ extern "C" __global__ void sample(
     INSIDE(small_w, small_h);
     int n = small_h * small_w, at = Y * small_w + X;
     small[at] = point(alpha, h, w, Y, X, small_h, small_w);
-    small[n + at] = rintf(point(luma, h, w, Y, X, small_h, small_w));
+    small[n + at] = point(luma, h, w, Y, X, small_h, small_w);
     for (int k = 0; k < 2; k++)
         small[(2 + k) * n + at] =
-            rintf(point(chroma + (long long)k * ch * cw, ch, cw, Y, X, small_h, small_w));
+            point(chroma + (long long)k * ch * cw, ch, cw, Y, X, small_h, small_w);
 }
 
 // _Weighted.mean of one color: weights are alpha or 1 - alpha, and a little.
@@ -375,8 +385,8 @@ extern "C" __global__ void clean(
     float a = sized(alpha, full_w, full_h, full_w, Y, X, h, w);
     if (in_bytes(a) == 0 || in_bytes(a) == 255) return;
     const u8* near = colors + 2 * Z * small_h * small_w;
-    float person = rintf(point(near, small_h, small_w, Y, X, h, w));
-    float room = rintf(point(near + small_h * small_w, small_h, small_w, Y, X, h, w));
+    float person = point(near, small_h, small_w, Y, X, h, w);
+    float room = point(near + small_h * small_w, small_h, small_w, Y, X, h, w);
     u8* at = plane + ((long long)Z * h + Y) * w + X;
     float own = *at, color = person + a * left_over(own, a, person, room);
     *at = stored(clipped(color, fminf(low, own), fmaxf(high, own)));

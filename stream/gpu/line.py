@@ -26,7 +26,7 @@ class GpuLine:
 
     def __init__(self, twins: Twins, like: Frame, gpu: Gpu) -> None:
         self._twins, self._like, self._gpu = twins, like, gpu
-        self._background = TwinBackground(twins.carrier, twins.here.background)
+        self._background = TwinBackground(twins.carrier, twins.here)
 
     def up(self, source: Source) -> Source:
         """The step up after the source."""

@@ -58,8 +58,8 @@ class Twins:
 class TwinBackground:
     """A background behind frames that were sent up."""
 
-    def __init__(self, carrier: Carrier, background: Background) -> None:
-        self._carrier, self._background = carrier, background
+    def __init__(self, carrier: Carrier, here: Stages) -> None:
+        self._carrier, self._background, self._clean = carrier, here.background, here.clean
         self._seen: Sent | None = None  # the last composite; of its room only the GPU knows
 
     @property
@@ -91,7 +91,7 @@ class TwinBackground:
             where, slots = seen.slot.alpha, self._carrier.slots
             alpha = self._carrier.asked(lambda: slots.there(where.address, where.hw))
             if alpha is not None:
-                self._background.compose(seen.as_it_came(), alpha)
+                self._background.compose(self._clean(seen.as_it_came(), alpha), alpha)
         return self._background.alone(frame)
 
     def close(self) -> None:
