@@ -31,7 +31,7 @@ from stream.backgrounds import open_background
 from stream.blur import Blur
 from stream.color import planes_of, rgb_of
 from stream.compose import composite
-from stream.config import PersonConfig
+from stream.config import PersonConfig, VideoConfig
 from stream.foreground import clean
 from stream.frame import Alpha, Frame, gray_frame, layout_of
 from stream.gpu import choice, device, program
@@ -850,3 +850,20 @@ def test_a_real_gpu_replays_what_it_did(real_gpu) -> None:
     with closing(Rig(frame, frame_of("yuv420p", (720, 1280), 1))) as rig:
         first, *others = [rig.there(*rig.all(OverBlur(18.0)))[0] for _ in range(9)]
         assert all(apart(planes, first).max() <= 1 for planes in others)
+
+
+def test_video_takes_the_gpu_and_writes_the_same_clip(driver, clip, tmp_path, monkeypatch) -> None:
+    from stream import main
+    from stream.sources.video_file import VideoFile
+
+    monkeypatch.setattr(main, "open_backend", lambda *given, **named: Bright(driver))
+    written = {}
+    for engine in ("cpu", "auto"):
+        driver.done.clear()
+        output = tmp_path / f"{engine}.mkv"
+        config = VideoConfig(clip, output, background="blur", engine=engine, codec="ffv1")
+        assert main.video(config).frames == 5
+        assert driver.done.count("network") >= 5 * (engine == "auto")
+        with closing(VideoFile(str(output))) as video:
+            written[engine] = list(video)
+    assert close_enough(written["cpu"], written["auto"])
