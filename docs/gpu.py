@@ -4,8 +4,8 @@
 
 Needs a driver, cuda-bindings and nvidia-cuda-nvrtc, and no TensorRT. For 1080p and 4K and two kinds
 of background: COUNT frames (2000), p50 and p99 in ms from planes in pinned memory to the
-composite's planes in pinned memory, a frame at a time; the same for the bare copies; and how many frames a
-second come out with three under way, copies into and out of pinned memory included.
+composite's planes in pinned memory, a frame at a time; the same for the bare copies; and how many
+frames a second come out with three slots in turns, copies into and out of pinned memory included.
 """
 
 import sys
