@@ -34,7 +34,7 @@ from stream.compose import composite
 from stream.config import PersonConfig, VideoConfig
 from stream.foreground import clean
 from stream.frame import Alpha, Frame, gray_frame, layout_of
-from stream.gpu import choice, device, program
+from stream.gpu import choice, device, program, twins
 from stream.gpu.device import Gpu
 from stream.gpu.slots import Slots
 from stream.gpu.steps import Asked, Cleaned, OverBlur, OverPlanes, Refined, Shown
@@ -710,8 +710,21 @@ def test_live_hides_what_it_hides_on_the_processor(driver, background) -> None:
     frames = film()
     gone = [replace(frames[3], stand_in="camera lost", pts=number) for number in (7, 8)]
     again = replace(frames[1], pts=10, repeats=True)
-    frames = [*frames[:4], *gone, frames[0], frames[1], again, *frames[4:], gone[0]]
+    frames = [*frames[:4], *gone, frames[3], frames[3], again, *frames[4:], gone[0]]
     assert close_enough(*both_ways(driver, frames, background, is_live=True))
+
+
+def test_what_the_processor_composed_in_between_is_forgotten(driver, monkeypatch) -> None:
+    frames = [replace(film()[0], pts=number) for number in range(6)]
+    unserved = iter([True, True, True, False, False])  # once for the choice, then for each frame
+    monkeypatch.setattr(twins, "is_served", lambda worn: next(unserved, True))
+    backend, config = Bright(driver), PersonConfig(engine="tensorrt")
+    here = stages_of(backend, "#2040c0", config, is_live=True)
+    with closing(choice.on_gpu(here, backend, config, frames[0])) as line:
+        shown = through(frames, here, True, line)
+    alone = here.background.alone(frames[0]).planes
+    hidden = [each.pts for each in shown if apart(each.planes, alone).max() == 0]
+    assert hidden == [0, 3, 5]  # on the GPU, on the processor, on the GPU again
 
 
 def test_where_the_answer_is_no_number_the_processors_rules_hold(driver) -> None:

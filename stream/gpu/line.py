@@ -100,7 +100,7 @@ class Down:
         if not isinstance(frame, Sent):
             self._finish(0)
             self._sink.write(frame)
-        elif self._came is not None and frame.planes is self._came.planes:
+        elif self._came is not None and frame.slot is self._came.slot:  # the same once more
             self._finish(0)
             assert self._shown is not None
             self._sink.write(replace(self._shown, pts=frame.pts))
