@@ -5,6 +5,7 @@ For everybody:
     python run.py live
     python run.py video talk.mp4 talk-blurred.mp4
     python run.py video talk.mp4 talk.webm --background transparent
+    python run.py video monday.mp4 tuesday.mov blurred/
     python run.py image portrait.jpg portrait.png --background '#00b140'
     python run.py bench
     python run.py doctor
@@ -29,14 +30,15 @@ from cyclopts import App, CycloptsError, Parameter
 from export import ExportError
 from export.config import EvaluateConfig, ExportConfig
 from stream import StreamError
-from stream.config import BenchConfig, ImageConfig, LiveConfig, VideoConfig
+from stream.bench_config import BenchConfig
+from stream.config import ImageConfig, LiveConfig, VideosConfig, WrongUsage
 from stream.signals import ended_by_signals
 from train import TrainError
 from train.config import TrainConfig
 from train.data_config import DataConfig
 
 if TYPE_CHECKING:
-    from stream.report import Report
+    from stream.report import Report, Reports
 
 app = App(
     name="run.py",
@@ -62,14 +64,14 @@ def live(config: Annotated[LiveConfig, Parameter(name="*")] = _LIVE_DEFAULTS) ->
 
 
 @app.command
-def video(config: Annotated[VideoConfig, Parameter(name="*")]) -> int:
-    """Replace the background of a recorded clip; sound, timing and colors stay."""
-    from stream.main import video
+def video(config: Annotated[VideosConfig, Parameter(name="*")]) -> int:
+    """Replace the background of recorded clips; sound, timing and colors stay."""
+    from stream.many import videos
     from stream.terminal import progress
 
     with progress("frames") as on_progress:
-        report = video(config, on_progress)
-    return _close(report)
+        reports = videos(config, on_progress)
+    return _close(reports)
 
 
 @app.command
@@ -167,12 +169,12 @@ def _convert(config: ExportConfig) -> int:
     return 0
 
 
-def _close(report: Report) -> int:
-    """Print the closing report; 1 if the input was damaged."""
+def _close(report: Report | Reports) -> int:
+    """Print the closing report; 1 if anything is missing."""
     print(*report.lines(), sep="\n")
-    for loss in report.losses:
-        print(f"run.py: the input is damaged: {loss}", file=sys.stderr)
-    return 1 if report.losses else 0
+    for complaint in report.complaints:
+        print(f"run.py: {complaint}", file=sys.stderr)
+    return 1 if report.complaints else 0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -181,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with ended_by_signals():
             return app(argv, exit_on_error=False, print_error=False) or 0
-    except CycloptsError as error:
+    except (CycloptsError, WrongUsage) as error:
         print(f"run.py: {error} (run.py COMMAND --help shows what there is)", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:

@@ -25,6 +25,9 @@ class ExportConfig:
     precision: Precision = "fp16"
     """Of what becomes of a .keras file: fp32, fp16, or int8, calibrated on --data."""
 
+    triton: bool = False
+    """Lay out a .keras file's OUT_DIR for NVIDIA's Triton server as well."""
+
     parity_pictures: int = 64
     """Held-back pictures of --data on which the engines of a .keras file are held to Keras."""
 
@@ -68,6 +71,8 @@ class ExportConfig:
             raise ExportError(f"cannot tell where to put what becomes of {self.run}: give OUT_DIR")
         if self.is_file and self.precision == "int8" and self.data is None:
             raise ExportError("int8 is calibrated on real frames: give --data")
+        if not self.is_file and self.triton:
+            raise ExportError(f"--triton goes with a .keras file and OUT_DIR; {self.run} is a run")
         if not self.is_file and self.out_dir is not None:
             raise ExportError(
                 f"{self.run} is a run, which is shipped into --models: OUT_DIR goes with a .keras "

@@ -22,6 +22,7 @@ from export.to_engine import engine_from_onnx
 from export.to_fp16 import fp16_from_onnx
 from export.to_int8 import FOR_TENSORRT, int8_from_onnx
 from export.to_onnx import onnx_from_keras, open_keras
+from export.to_triton import repository_from_onnx
 from stream.backends import BackendUnavailable, open_backend
 from stream.backends.nvidia import GpuCard, first_card, has_driver
 from stream.interfaces import Backend
@@ -86,6 +87,9 @@ def convert(config: ExportConfig) -> Conversion:
     _, engine = engine_from_onnx(network, size_hw, card)
     rows = [Held(f"Keras {keras.__version__}", 0.0, 0.0, 0.0 if config.data else None)]
     rows += [_held(opened(network), shown, size_hw) for opened in (open_backend, OnnxRuntime)]
+    if config.triton:
+        served = repository_from_onnx(network, config.run.stem, size_hw, card)
+        rows.append(_held(OnnxRuntime(served[0]), shown, size_hw))
     rows.append(_on_gpu(network, shown, size_hw, card))
     told = (
         f"{len(shown)} frames of {config.data.name}/"

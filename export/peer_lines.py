@@ -10,23 +10,25 @@ from numpy.typing import NDArray
 
 from export.peers import Peer, open_peers
 from stream.backgrounds import open_background
+from stream.bench_config import BenchConfig
 from stream.bench_line import WARM_UP, made_ahead
-from stream.bench_report import Part, Result, pooled
+from stream.bench_report import Part, Result, pooled, processors
 from stream.blur import Blur
 from stream.color import rgb_of
-from stream.config import BenchConfig
 from stream.frame import Frame
+from stream.main import limit_threads
 from stream.sources.test_pattern import Loop
 
+_STAGES = ("to RGB", "network", "composite", "from RGB")
 _BLUR_PX = 18.0  # at 720 lines, as ours by default
 
 
 class PeerLine:
     """One network's loop: the frame as RGB, a matte of its size, the blend.
 
-    The frames are the same as ours. A picture or color lies ready as RGB; blurred is the whole
-    frame, person included. What such a program does beyond that (steadying the matte, converting
-    for the virtual camera) is left out, in its favor.
+    It begins and ends as ours does, with planes of 4:2:0, which is what virtual cameras take. A
+    picture or color lies ready as RGB; blurred is the whole frame, person included. What such
+    programs do to the matte (widening, blurring, steadying it) is left out, in their favor.
     """
 
     def __init__(self, peer: Peer, config: BenchConfig) -> None:
@@ -37,12 +39,13 @@ class PeerLine:
         background = open_background(config.background)
         if not isinstance(background, Blur):
             like = self._frames[0]
-            self._behind = np.rint(rgb_of(background.alone(like), like.size_hw) * 255)
+            self._behind = np.rint(rgb_of(background.alone(like), like.size_hw) * 255).astype("u1")
 
     def run(self, frames: int) -> Part:
         """Warm up, carry so many frames, and tell what it took."""
         self._peer.forget()
-        stages: dict[str, list[float]] = {"convert": [], "network": [], "composite": []}
+        limit_threads(0)
+        stages: dict[str, list[float]] = {name: [] for name in _STAGES}
         ages_ms: list[float] = []
         cpu_s = [0.0]
         moments_s = [0.0]
@@ -56,7 +59,9 @@ class PeerLine:
             moments_s.append(time.perf_counter())
             alpha = self._peer.alpha(rgb)
             moments_s.append(time.perf_counter())
-            self._blended(rgb, alpha[:, :, np.newaxis])
+            blended = self._blended(rgb, alpha[:, :, np.newaxis])
+            moments_s.append(time.perf_counter())
+            cv2.cvtColor(blended, cv2.COLOR_RGB2YUV_I420)
             moments_s.append(time.perf_counter())
             if number >= WARM_UP:
                 ages_ms.append((time.monotonic_ns() - frame.captured_ns) / 1e6)
@@ -75,6 +80,7 @@ class PeerLine:
             size=self._frames[0].size_hw,
             background=self._config.background,
             rate=self._config.rate,
+            threads=processors(),
             engine="OpenVINO",
             precision=None,
             peak_rss_mb=peak_rss_mb,

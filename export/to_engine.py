@@ -6,7 +6,7 @@ from pathlib import Path
 from export import ExportError
 from stream.backends import BackendUnavailable
 from stream.backends.engines import Engines
-from stream.backends.flavor import load
+from stream.backends.flavor import PACKAGES, load
 from stream.backends.nvidia import GpuCard
 
 log = logging.getLogger(__name__)
@@ -33,3 +33,22 @@ def engine_from_onnx(
         raise ExportError(f"cannot make an engine of {network}: {error}") from error
     words = ", ".join(f"{name} {value}" for name, value in key.bound)
     return network.parent / key.file_name, words
+
+
+def plan_from_onnx(
+    network: Path, size_hw: tuple[int, int], card: GpuCard | None, batch: int
+) -> bytes | None:
+    """An engine of TensorRT itself for up to `batch` frames at once; None: none can be built.
+
+    Raises ExportError where TensorRT is there and refuses the network.
+    """
+    try:
+        flavor = load()
+    except BackendUnavailable:
+        return None
+    if card is None or flavor.name != PACKAGES["tensorrt"]:
+        return None
+    try:
+        return Engines(network, flavor, card, network.parent, batch).engine(size_hw)[1]
+    except BackendUnavailable as error:
+        raise ExportError(f"cannot make an engine of {network}: {error}") from error

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from stream.bench_config import BenchConfig
 from stream.bench_line import BenchLine
 from stream.bench_report import (
     Part,
@@ -19,7 +20,6 @@ from stream.bench_report import (
     versus,
     write_json,
 )
-from stream.config import BenchConfig
 from stream.main import held
 
 _ROUNDS = 5  # each contender's frames come in so many parts, in turns with the others'

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from stream import StreamError
 from stream.backends import open_backend
 from stream.backgrounds import open_background
-from stream.bench_report import Part, Result, pooled
-from stream.config import BenchConfig
+from stream.bench_config import BenchConfig
+from stream.bench_report import Part, Result, pooled, processors
+from stream.config import LiveConfig
 from stream.control import LiveControl, Settings
 from stream.frame import Frame
 from stream.interfaces import Backend
-from stream.main import cleaning, held, refiner
+from stream.main import cleaning, held, limit_threads, refiner
 from stream.networks import OWN_PRECISION
 from stream.pipeline import StageClock, run
 from stream.segmenter import CautiousSegmenter, Segmenter, display_hw
@@ -43,6 +44,8 @@ class BenchLine:
         self.name = name
         self._config, self._stack = config, ExitStack()
         self._frames = made_ahead(config)
+        is_call = config.rate is not None
+        self._threads = config.threads or (LiveConfig().threads if is_call else processors())
         with self._stack:
             opened = partial(held, self._stack)
             self._background = opened(open_background(config.background))
@@ -53,6 +56,7 @@ class BenchLine:
                         config.network,
                         engine=config.engine,
                         precision=config.precision,
+                        threads=self._threads,
                         shown_hw=shown_hw,
                     )
                 )
@@ -76,6 +80,7 @@ class BenchLine:
                 control.change(ended=True)
 
         self._backend.clock = clock
+        limit_threads(self._threads)
         with closing(self._source(loop, frames, control)) as source:
             kind = Segmenter if self._config.rate is None else CautiousSegmenter
             run(
@@ -113,6 +118,7 @@ class BenchLine:
             size=self._frames[0].size_hw,
             background=self._config.background,
             rate=self._config.rate,
+            threads=self._threads,
             engine=self._backend.name,
             precision=next(
                 (word for word in words if word in OWN_PRECISION.values() or word == "fp32"), None

@@ -84,7 +84,6 @@ def pooled(parts: Sequence[Part], **known: Any) -> Result:
         rounds_cpu_ms=rounds_cpu_ms,
         histogram=_histogram(ages),
         environment=environment(),
-        threads=processors(),
         **known,
     )
 
@@ -183,7 +182,7 @@ def tables(result: Result) -> list[Table]:
         ["frames", f"{result.frames} of {w}×{h}, {asked}, {result.dropped} dropped"],
         ["fps", f"{result.fps:.1f} (rounds: {_spread(result.rounds_fps)})"],
         ["latency, ms", latency],
-        ["processor", f"{result.cpu_ms_per_frame:.1f} ms a frame, over {result.threads} of them"],
+        ["processor", f"{result.cpu_ms_per_frame:.1f} ms a frame, on {result.threads} threads"],
         ["memory", memory],
         ["network", f"{result.network_runs} runs"],
         ["engine", result.engine],

@@ -5,6 +5,8 @@ Only small pictures (the network's) and backgrounds pass through here, never the
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -111,11 +113,17 @@ def coded_rgb_of(frame: Frame, size_hw: tuple[int, int]) -> Rgb:
     stored = cv2.merge([sized(plane, size_hw) for plane in frame.planes[:3]]).astype(
         np.float32
     )  # (h, w, 3)
-    matrix, offset = _coding(frame.color, frame.layout)
+    rgb = cv2.transform(stored, _decoding(frame.color, frame.layout))
+    return np.clip(rgb, 0, 1, out=rgb)
+
+
+@cache
+def _decoding(tags: ColorTags, layout: Layout) -> NDArray[np.float32]:
+    """(3, 4) matrix from stored values, and 1, to R'G'B'."""
+    matrix, offset = _coding(tags, layout)
     inverse = np.linalg.inv(matrix.astype(np.float64))
     shift = -inverse @ offset.astype(np.float64)
-    rgb = cv2.transform(stored, np.column_stack([inverse, shift]).astype(np.float32))
-    return np.clip(rgb, 0, 1, out=rgb)
+    return np.column_stack([inverse, shift]).astype(np.float32)
 
 
 def planes_of(rgb: Rgb, like: Frame, tags: ColorTags = SRGB) -> tuple[Plane, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Sized
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Literal, get_args
 
 from stream import StreamError
 from stream.networks import EngineName, Precision
@@ -18,6 +19,11 @@ EDGES_NAMES = ("clean", "sharp", "plain")
 DEFAULT_BACKGROUND = "blur"
 VIRTUAL_CAMERA = "camera"
 _MOST_EDGE_PX = 50
+_MOST_THREADS = 256
+
+
+class WrongUsage(StreamError):
+    """What was typed is no whole command."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +50,13 @@ class PersonConfig:
     """plain: the network's matte, enlarged. sharp: along the picture's own edges. clean: that, and
     the colors there are freed of the old background."""
 
+    threads: int = 0
+    """Threads of the processor for the network and for each step of a frame; 0: all it has."""
+
     def __post_init__(self) -> None:
         """Reject what cannot work, before anything is opened."""
+        if not 0 <= self.threads <= _MOST_THREADS:
+            raise StreamError(f"cannot use {self.threads} threads: give 0 to {_MOST_THREADS}")
         for name, px in (("grow", self.grow), ("feather", self.feather)):
             if not abs(px) <= _MOST_EDGE_PX:
                 raise StreamError(
@@ -68,10 +79,30 @@ class ClipPaths:
     """The clip to write (.mp4 .mkv .mov .webm), or a folder (no extension) for PNGs."""
 
 
+@dataclass(frozen=True)
+class ClipsPaths:
+    """Which clips, and where to."""
+
+    paths: tuple[str, ...]
+    """Clips: files, URLs that FFmpeg opens, or folders of pictures; and last the clip to write
+    (.mp4 .mkv .mov .webm) or a folder. Of one clip, a folder receives PNGs; of several, clips of
+    the same names."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The clips."""
+        return self.paths[:-1]
+
+    @property
+    def output(self) -> Path:
+        """The clip to write, or a folder."""
+        return Path(self.paths[-1])
+
+
 # A dataclass has its last base's fields first, and what is given by place must come first.
 @dataclass(frozen=True, kw_only=True)
-class VideoConfig(PersonConfig, ClipPaths):
-    """A recorded clip in, the same clip with another background out."""
+class ClipConfig(PersonConfig):
+    """What becomes of a recorded clip."""
 
     background: str = DEFAULT_BACKGROUND
     """blur, blur:STRENGTH (pixels at 720 lines), a color (#00b140, green), a picture, a clip,
@@ -111,6 +142,21 @@ class VideoConfig(PersonConfig, ClipPaths):
             ) from None
 
 
+@dataclass(frozen=True, kw_only=True)
+class VideoConfig(ClipConfig, ClipPaths):
+    """A recorded clip in, the same clip with another background out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideosConfig(ClipConfig, ClipsPaths):
+    """Recorded clips in, the same clips with another background out."""
+
+    def __post_init__(self) -> None:
+        """Reject what cannot work, before anything is opened."""
+        super().__post_init__()
+        _check_two(self.paths)
+
+
 @dataclass(frozen=True)
 class PicturePaths:
     """Which pictures, and where to."""
@@ -142,8 +188,12 @@ class ImageConfig(PersonConfig, PicturePaths):
     def __post_init__(self) -> None:
         """Reject what cannot work, before anything is opened."""
         super().__post_init__()
-        if len(self.paths) < 2:
-            raise StreamError("cannot tell INPUT from OUTPUT: give at least one of each")
+        _check_two(self.paths)
+
+
+def _check_two(paths: Sized) -> None:
+    if len(paths) < 2:
+        raise WrongUsage("cannot tell INPUT from OUTPUT: give at least one of each")
 
 
 _SIZE = re.compile(r"(\d+)[x×](\d+)")
@@ -175,6 +225,10 @@ class LiveConfig(PersonConfig):
     output: tuple[str, ...] = (VIRTUAL_CAMERA,)
     """camera (the first free virtual camera), its /dev path or name, window, or a clip to record
     to; may be given several times."""
+
+    threads: int = 1
+    """Threads of the processor for the network and for each step of a frame; 0: all it has, which
+    is a fifth faster and takes half as much again of the processor."""
 
     always_on: bool = False
     """Keep the webcam on while no program reads the virtual camera."""
@@ -209,105 +263,12 @@ class LiveConfig(PersonConfig):
         """`size` as (height, width). Raises StreamError where it is no size."""
         if self.size is None:
             return None
-        return _size_hw(self.size)
+        return parsed_size_hw(self.size)
 
 
-def _size_hw(size: str) -> tuple[int, int]:
+def parsed_size_hw(size: str) -> tuple[int, int]:
+    """(height, width) of WIDTHxHEIGHT. Raises StreamError where it is no size."""
     match = _SIZE.fullmatch(size.lower())
     if match is None or "0" in (match[1], match[2]):
         raise StreamError(f"cannot read the size {size!r}: give one such as 1280x720")
     return int(match[2]), int(match[1])
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchConfig(PersonConfig):
-    """What is measured, and what with."""
-
-    input: str | None = None
-    """A clip, decoded beforehand, in place of the test pattern."""
-
-    size: str | None = None
-    """WIDTHxHEIGHT of the frames; by default 1280x720, or the clip's."""
-
-    frames: int = 300
-    """Frames that count; those that warm up come on top."""
-
-    background: str = DEFAULT_BACKGROUND
-    """As for live."""
-
-    rate: float | None = None
-    """Frames per second, as a camera gives them; by default as many as can be done."""
-
-    compare: tuple[str, str] | None = None
-    """Two settings in turns (network=small,edges=sharp network=small) or two files of --json."""
-
-    video: str | None = None
-    """A clip: decode, replace the background and encode, against decoding and encoding alone."""
-
-    peers: Path | None = None
-    """A folder of others' networks, run in turns with ours, blended as most programs do."""
-
-    json: Path | None = None
-    """Write the figures here."""
-
-    plot: Path | None = None
-    """Draw stages and latencies as a PNG; needs matplotlib."""
-
-    def __post_init__(self) -> None:
-        """Reject what cannot work, before anything is opened."""
-        super().__post_init__()
-        if self.frames < 1:
-            raise StreamError(f"cannot measure {self.frames} frames: give at least 1")
-        if self.rate is not None and not 1 <= self.rate <= 1000:
-            raise StreamError(f"cannot run at {self.rate:g} fps: give 1 to 1000")
-        asked = [name for name in ("compare", "video", "peers") if getattr(self, name)]
-        if len(asked) > 1:
-            raise StreamError(f"cannot measure --{' and --'.join(asked)} at once: give one of them")
-        if self.video and (self.json or self.plot):
-            raise StreamError(
-                "cannot write or draw the figures of --video: read them off the table"
-            )
-
-    @property
-    def size_hw(self) -> tuple[int, int] | None:
-        """`size` as (height, width). Raises StreamError where it is no size."""
-        return None if self.size is None else _size_hw(self.size)
-
-    def with_setting(self, words: str) -> BenchConfig:
-        """This with what `name=value,name=value` says. Raises StreamError where it says nothing."""
-        kinds = get_type_hints(BenchConfig)
-        changes: dict[str, Any] = {}
-        for word in words.split(","):
-            name, _, value = word.partition("=")
-            if name not in _SETTINGS or not value:
-                raise StreamError(
-                    f"cannot read the setting {word!r}: give name=value, with one of "
-                    f"{', '.join(_SETTINGS)}"
-                )
-            is_number = float in (kinds[name], *get_args(kinds[name]))
-            try:
-                changes[name] = float(value) if is_number else value
-            except ValueError:
-                raise StreamError(f"cannot read {word!r}: give a number") from None
-            offered = [
-                each
-                for kind in (kinds[name], *get_args(kinds[name]))
-                for each in get_args(kind)
-                if isinstance(each, str)
-            ]
-            if offered and value not in offered:
-                raise StreamError(f"cannot read {word!r}: give one of {', '.join(offered)}")
-        return replace(self, compare=None, **changes)
-
-
-_SETTINGS = (
-    "network",
-    "precision",
-    "engine",
-    "edges",
-    "background",
-    "size",
-    "grow",
-    "feather",
-    "rate",
-)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,14 +40,25 @@ class Backend(Protocol):
     def infer(
         self, image: NDArray[np.float32], previous: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call.
+        """(N, H, W, 3) RGB 0-255 → (N, H, W, 1) alpha 0-1, valid until the next call.
 
-        `previous` is the alpha of the frame before, zeros where there is none.
+        Each is computed as if it were alone. `previous` is the alpha of the frame before each,
+        zeros where there is none.
         """
         ...
 
     def close(self) -> None:
         """Free the engine; safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class Batching(Backend, Protocol):
+    """A backend that takes several frames in less time than one by one."""
+
+    @property
+    def batch(self) -> int:
+        """How many at once, at most."""
         ...
 
 

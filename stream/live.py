@@ -21,7 +21,7 @@ from stream.foreground import clean
 from stream.frame import Alpha, Frame, gray_frame
 from stream.interfaces import Backend
 from stream.keys import press, terminal_keys
-from stream.main import held, refiner, where_it_runs
+from stream.main import held, limit_threads, refiner, where_it_runs
 from stream.meter import Meter
 from stream.pipeline import StageClock, Stages, run
 from stream.report import Report
@@ -149,8 +149,13 @@ def _cleaned(config: LiveConfig, wardrobe: Wardrobe, frame: Frame, alpha: Alpha)
 
 def _open_engine(config: LiveConfig, shown_hw: tuple[float, float]) -> Backend:
     """The engine that was asked for, at the network's own size, which a camera leaves time for."""
+    limit_threads(config.threads)
     return open_backend(
-        config.network, engine=config.engine, precision=config.precision, shown_hw=shown_hw
+        config.network,
+        engine=config.engine,
+        precision=config.precision,
+        shown_hw=shown_hw,
+        threads=config.threads,
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import cv2
 import numpy as np
 
 from stream import StreamError
@@ -30,43 +30,48 @@ from stream.sinks.codecs import codec_for
 from stream.sinks.pictures import PictureFolder, write_picture
 from stream.sources.pictures import Pictures, pictures_in, read_picture
 from stream.sources.video_file import VideoFile
-from stream.staging import check_name, make_folder, staged
+from stream.staging import check_name, check_pairs, make_folder, staged
 
 _QUEUE_FRAMES = 4  # enough to even out frames of uneven cost; 200 MB at 8K
 
 OnProgress = Callable[[int, int | None], None]  # (frames done, frames expected if known)
+OpenEngine = Callable[[tuple[float, float]], Backend]  # for frames shown at this size
 
 
-def video(config: VideoConfig, on_progress: OnProgress = lambda done, total: None) -> Report:
+def unheard(done: int, total: int | None) -> None:
+    """Tell nobody of progress."""
+
+
+def video(
+    config: VideoConfig, on_progress: OnProgress = unheard, engine: OpenEngine | None = None
+) -> Report:
     """Replace the background of a clip; the output is whole or not there.
 
-    Raises StreamError, or Interrupted after Ctrl-C, when what was done lies beside the output.
+    It has an engine of its own, or what `engine` gives it. Raises StreamError, or Interrupted
+    after Ctrl-C, when what was done lies beside the output.
     """
     began = time.monotonic()
-    check_name(Path(config.input))
-    check_name(config.output)
-    _check_not_input(config)
-    is_folder = config.output.is_dir() or not config.output.suffix
+    _check(config)
     clock = StageClock()
+    own = partial(open_engine, config, config.engine)
     with ExitStack() as stack:
         opened = partial(held, stack)
         background = opened(open_background(config.background))
         source = opened(_open_source(config))
-        backend = opened(_open_engine(config, config.engine, display_hw(source.first)))
-        begun = partial(clock.count, "write")
-        place = stack.enter_context(staged(config.output, config.force, is_folder, begun))
+        backend = opened((engine or own)(display_hw(source.first)))
+        place = stack.enter_context(_place(config, clock))
         sink = _open_sink(config, place, background, source)
+        here = Stages(Segmenter(backend), refiner(config), cleaning(config, background), background)
+        ahead = opened(ReadAhead(source, _QUEUE_FRAMES))
+        behind = opened(WriteBehind(sink, _QUEUE_FRAMES))
         up, stages, down = where_it_runs(
-            stack,
-            opened(ReadAhead(source, _QUEUE_FRAMES)),
-            Stages(Segmenter(backend), refiner(config), cleaning(config, background), background),
-            opened(WriteBehind(sink, _QUEUE_FRAMES)),
-            backend=backend,
-            config=config,
-            like=source.first,
+            stack, ahead, here, behind, backend=backend, config=config, like=source.first
         )
-        expected = source.frames_expected
-        frames = run(up, *stages, down, clock, lambda done: on_progress(done, expected))
+        frames = run(
+            up, *stages, down, clock, lambda done: on_progress(done, source.frames_expected)
+        )
+        if engine is not None:
+            backend.close()  # now: others wait for it, and encoding the rest may take long
     return Report(
         frames=frames,
         seconds=time.monotonic() - began,
@@ -115,21 +120,29 @@ def held(stack: ExitStack, part: _Part) -> _Part:
     return stack.enter_context(closing(part))
 
 
-def _open_engine(
-    config: PersonConfig, engine: EngineName, shown_hw: tuple[float, float] = WIDE
+def open_engine(
+    config: PersonConfig, engine: EngineName, shown_hw: tuple[float, float] = WIDE, batch: int = 1
 ) -> Backend:
     """The engine that was asked for, at the size for what is recorded.
 
     For pictures, auto means the processor: an engine for each of their shapes takes longer to
     build than the pictures take.
     """
+    limit_threads(config.threads)
     return open_backend(
         config.network,
         recorded_area(config.network),
         engine=engine,
         precision=config.precision,
         shown_hw=shown_hw,
+        batch=batch,
+        threads=config.threads,
     )
+
+
+def limit_threads(threads: int) -> None:
+    """So many for each of OpenCV's steps; 0: as many as the processor has."""
+    cv2.setNumThreads(threads or -1)
 
 
 def refiner(config: PersonConfig) -> MatteRefiner:
@@ -143,13 +156,21 @@ def cleaning(config: PersonConfig, background: Background) -> Clean:
     return clean if config.edges == "clean" and background.blends else as_it_came
 
 
-def _check_not_input(config: VideoConfig) -> None:
+def _check(config: VideoConfig) -> None:
+    check_name(Path(config.input))
+    check_name(config.output)
     if (
         config.output.exists()
         and Path(config.input).exists()
         and config.output.samefile(config.input)
     ):
         raise StreamError(f"cannot write {config.output} over itself: give OUTPUT another name")
+
+
+def _place(config: VideoConfig, clock: StageClock) -> AbstractContextManager[Path]:
+    """Where the output is written until it is whole."""
+    is_folder = config.output.is_dir() or not config.output.suffix
+    return staged(config.output, config.force, is_folder, begun=partial(clock.count, "write"))
 
 
 def _open_source(config: VideoConfig) -> VideoFile | Pictures:
@@ -176,7 +197,7 @@ def _open_sink(
     )
 
 
-def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: None) -> Report:
+def image(config: ImageConfig, on_progress: OnProgress = unheard) -> Report:
     """Replace the background of pictures, each written whole or not at all."""
     began = time.monotonic()
     pairs = _pairs(config)
@@ -184,7 +205,7 @@ def image(config: ImageConfig, on_progress: OnProgress = lambda done, total: Non
     with ExitStack() as stack:
         background = held(stack, open_background(config.background))
         engine = "cpu" if config.engine == "auto" else config.engine
-        backend = held(stack, _open_engine(config, engine))
+        backend = held(stack, open_engine(config, engine))
         segmenter, matte = Segmenter(backend), refiner(config)
         cleaned = cleaning(config, background)
         for source, target in pairs:
@@ -228,16 +249,5 @@ def _pairs(config: ImageConfig) -> list[tuple[Path, Path]]:
         )
     else:
         pairs = [(source, output / f"{source.stem}.png") for source in sources]
-    twice = [
-        target for target, times in Counter(target for _, target in pairs).items() if times > 1
-    ]
-    if twice:
-        raise StreamError(f"cannot write {twice[0]} twice: two inputs have that name; rename one")
-    for source, target in pairs:
-        if not source.exists():
-            raise StreamError(f"cannot find {source}: is the name right?")
-        if target.exists() and target.samefile(source):
-            raise StreamError(f"cannot write {target} over itself: give another OUTPUT")
-        if target.exists() and not config.force:
-            raise StreamError(f"cannot write {target}: it exists; --force replaces it")
+    check_pairs(pairs, config.force)
     return pairs

@@ -23,6 +23,11 @@ class Report:
         """Frames per second over the whole run, opening and closing included."""
         return self.frames / self.seconds if self.seconds else 0.0
 
+    @property
+    def complaints(self) -> list[str]:
+        """Why not all is as it was asked for."""
+        return [f"the input is damaged: {loss}" for loss in self.losses]
+
     def lines(self) -> list[str]:
         """The report, a line each."""
         lines = [
@@ -36,3 +41,30 @@ class Report:
             )
             lines.append(f"ms a frame, median/95 %: {stages}")
         return lines + self.notes
+
+
+@dataclass(slots=True)
+class Reports:
+    """What was done of several clips in one run, and why the rest was not; or of one."""
+
+    reports: list[Report]
+    seconds: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def complaints(self) -> list[str]:
+        """Why not all is as it was asked for."""
+        return [each for report in self.reports for each in report.complaints] + self.failures
+
+    def lines(self) -> list[str]:
+        """The reports, and one line about them all."""
+        lines = [line for report in self.reports for line in report.lines()]
+        clips = len(self.reports) + len(self.failures)
+        if clips == 1:
+            return lines
+        frames = sum(report.frames for report in self.reports)
+        return [
+            *lines,
+            f"{len(self.reports)} of {clips} clips, {frames} frames in {self.seconds:.1f} s "
+            f"({frames / self.seconds:.1f} fps)",
+        ]

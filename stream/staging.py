@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -61,6 +62,20 @@ def check_name(path: Path) -> None:
         path.exists()
     except (OSError, ValueError) as error:
         raise StreamError(f"cannot use {path}: {reason(error)}") from error
+
+
+def check_pairs(pairs: Sequence[tuple[str | Path, Path]], force: bool) -> None:
+    """Raise StreamError, before anything is made, where not every input can become its output."""
+    twice = [path for path, times in Counter(path for _, path in pairs).items() if times > 1]
+    if twice:
+        raise StreamError(f"cannot write {twice[0]} twice: two inputs have that name; rename one")
+    for source, target in pairs:
+        if "://" not in str(source) and not Path(source).exists():
+            raise StreamError(f"cannot find {source}: is the name right?")
+        if target.exists() and Path(source).exists() and target.samefile(source):
+            raise StreamError(f"cannot write {target} over itself: give another OUTPUT")
+        if target.exists() and not force:
+            raise StreamError(f"cannot write {target}: it exists; --force replaces it")
 
 
 def check_place(output: Path, force: bool, is_folder: bool) -> None:

@@ -12,8 +12,9 @@ from typing import cast
 import av
 
 from stream import StreamError
+from stream.bench_config import BenchConfig
 from stream.bench_report import Table
-from stream.config import BenchConfig, VideoConfig
+from stream.config import VideoConfig
 from stream.main import video
 from stream.reasons import reason
 from stream.sinks.codecs import CODECS
@@ -65,6 +66,7 @@ def _ours(config: BenchConfig, output: Path) -> VideoConfig:
         network=config.network,
         precision=config.precision,
         engine=config.engine,
+        threads=config.threads,
         grow=config.grow,
         feather=config.feather,
         edges=config.edges,

@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 import run
-from stream.config import ImageConfig, VideoConfig
+from stream.config import ImageConfig, VideosConfig
 from stream.staging import Interrupted
 from train.data_config import DataConfig
 
@@ -432,7 +432,8 @@ def test_choices_that_cannot_work_name_what_does(
 
 
 def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["video"], ["video", "in.mp4"], ["vdeo"], ["video", "a", "b", "--nonsense"]):
+    incomplete = (["video"], ["video", "in.mp4"], ["image", "in.png"])
+    for words in (*incomplete, ["vdeo"], ["video", "a", "b", "--nonsense"]):
         assert run.main(words) == 2, words
         assert capsys.readouterr().err.startswith("run.py: ")
 
@@ -632,7 +633,7 @@ def test_an_interruption_is_a_returned_130_with_a_message(
     def interrupted(*arguments: object) -> None:
         raise Interrupted("what was done is kept in the attic")
 
-    monkeypatch.setattr("stream.main.video", interrupted)
+    monkeypatch.setattr("stream.many.video", interrupted)
     assert video(make_clip("in.mp4", pts=[0]), tmp_path / "out.mp4") == 130
     assert capsys.readouterr().err == "run.py: what was done is kept in the attic\n"
 
@@ -720,7 +721,7 @@ def test_a_terminal_shows_a_bar_with_frames_and_rate(
 
 @pytest.mark.parametrize(
     ("command", "config"),
-    [("video", VideoConfig), ("image", ImageConfig), ("data", DataConfig)],
+    [("video", VideosConfig), ("image", ImageConfig), ("data", DataConfig)],
 )
 def test_help_explains_every_flag(
     command: str, config: type, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -735,7 +736,7 @@ def test_help_explains_every_flag(
 
 
 def named(field: str) -> str:
-    positional = {"input": "INPUT", "output": "OUTPUT", "paths": "PATHS"}
+    positional = {"paths": "PATHS"}
     return positional.get(field, f"--{field}")
 
 

@@ -66,6 +66,16 @@ def test_every_shipped_network_builds_at_another_size(
     assert card["capabilities"] == "8.0 and later"
 
 
+@pytest.mark.parametrize("name", ["person.fp16.onnx", "person-small.onnx"])
+def test_a_shipped_network_builds_for_batches(flavor, tmp_path, name) -> None:
+    engines = Engines(MODELS / name, flavor, None, tmp_path, batch=8)
+    key, engine, is_old = engines.engine((96, 160))
+    assert len(engine) > 1_000_000 and not is_old and key.batch == 8
+    card = json.loads((tmp_path / key.file_name).with_suffix(".json").read_text())
+    assert card["input"] == "1 to 8 of 96×160"
+    assert Engines(MODELS / name, flavor, None, tmp_path).engine((96, 160))[2] is False
+
+
 def test_signed_eight_bits_build(flavor, tmp_path) -> None:
     pytest.importorskip("tensorflow", reason="requirements-train.txt is not installed")
     from export.to_int8 import FOR_TENSORRT, int8_from_onnx
@@ -117,8 +127,8 @@ def test_a_network_of_one_size_is_refused_at_another(flavor, tmp_path) -> None:
         node("Add", "mean", "nail", "alpha"),
     ]
     parsed = parse(save(tmp_path / "nailed.onnx", nodes), flavor)
-    with pytest.raises(BackendUnavailable, match=r"nailed to one size: at input \(96, 160\)"):
-        build(parsed, (96, 160), flavor, None, b"")
+    with pytest.raises(BackendUnavailable, match=r"nailed to one size: at input \(1, 96, 160\)"):
+        build(parsed, (1, 96, 160), flavor, None, b"")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +177,7 @@ def test_a_corrupt_engine_is_built_again(flavor, tmp_path, caplog) -> None:
 @pytest.mark.skipif(has_driver(), reason="is about machines without NVIDIA's driver")
 def test_loading_without_a_driver_says_so(flavor) -> None:
     parsed = parse(MODELS / "person-small.fp16.onnx", flavor)
-    engine = build(parsed, (64, 64), flavor, None, b"").engine
+    engine = build(parsed, (1, 64, 64), flavor, None, b"").engine
     said = Said(flavor)
     runtime = flavor.module.Runtime(said.logger)
     with pytest.raises(BackendUnavailable, match=r"cannot load it: .*the driver is too old"):

@@ -213,10 +213,10 @@ def test_a_run_as_short_as_the_warm_up_is_still_told(clocked) -> None:
     assert clocked([4, 4], warm_up=5).percentiles_ms(50)["segment"] == (4,)
 
 
-def test_the_line_times_its_four_stages(make_frame) -> None:
+def test_the_line_times_its_five_stages(make_frame) -> None:
     clock = StageClock()
     parts = (Segmenter(Reads()), MatteRefiner(), as_it_came, open_background("none"), Records())
     run(Numbers(make_frame, 8), *parts, clock, lambda done: None)
     table = clock.percentiles_ms(50, 95)
-    assert list(table) == ["segment", "matte", "composite", "write"]
+    assert list(table) == ["segment", "matte", "clean", "composite", "write"]
     assert all(0 <= p50 <= p95 for p50, p95 in table.values())

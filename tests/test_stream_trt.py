@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ from stream.backends import BackendUnavailable, engines, nvidia, open_backend, t
 from stream.backends.engine_builder import Facts
 from stream.backends.flavor import TensorRtProper, TensorRtRtx
 from stream.backends.nvidia import GpuCard, GpuMemory, first_card, has_driver, remedy
+from stream.backends.trial import probe
 from stream.backends.trt import TensorRt
 
 
@@ -117,11 +119,17 @@ class Driver:
 class Context:
     """Computes the mean of the colors from and to the addresses that it is told."""
 
-    def __init__(self, input_hw: tuple[int, int]) -> None:
+    def __init__(self, input_hw: tuple[int, int], batch: int) -> None:
         self.hw, self.addresses, self.runs = input_hw, {}, True
+        self.batch, self.rows, self.told = batch, 1 if batch == 1 else None, []
 
     def set_tensor_address(self, name: str, address: int) -> None:
         self.addresses[name] = address
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        self.rows, *rest = shape
+        self.told.append(self.rows)
+        return name == "image" and rest == [*self.hw, 3] and 1 <= self.rows <= self.batch
 
     def execute_async_v3(self, stream: int) -> bool:
         assert stream == 7
@@ -131,8 +139,10 @@ class Context:
 
     def _array(self, name: str, channels: int) -> np.ndarray:
         h, w = self.hw
-        memory = (ctypes.c_float * (h * w * channels)).from_address(self.addresses[name])
-        return np.ctypeslib.as_array(memory).reshape(1, h, w, channels)
+        memory = (ctypes.c_float * (self.rows * h * w * channels)).from_address(
+            self.addresses[name]
+        )
+        return np.ctypeslib.as_array(memory).reshape(self.rows, h, w, channels)
 
 
 class Logger:
@@ -142,7 +152,7 @@ class Logger:
 
 
 class Played:
-    """A TensorRT: its engines are the words "engine HxW"."""
+    """A TensorRT: its engines are the words "engine HxW NUMBER", " of BATCH" if not of one."""
 
     ILogger = Logger
 
@@ -158,9 +168,10 @@ class Played:
                 logger.log(1, "Version tag does not match")
                 return None
             h, w = map(int, plan.split()[1].split(b"x"))
+            batch = int(plan.split(b" of ")[1]) if b" of " in plan else 1
 
             def create_execution_context():
-                self.contexts.append(Context((h, w)))
+                self.contexts.append(Context((h, w), batch))
                 return self.contexts[-1]
 
             return SimpleNamespace(create_execution_context=create_execution_context)
@@ -183,10 +194,11 @@ def played(monkeypatch) -> Played:
     flavor = TensorRtProper(module, "11.4")
     parsed = SimpleNamespace(facts=Facts((64, 64), looks_back=False, precision="fp16"))
 
-    def build(parsed, input_hw, flavor, card, timings):
+    def build(parsed, largest, flavor, card, timings):
+        batch, h, w = largest
         module.builds += 1
-        engine = f"engine {input_hw[0]}x{input_hw[1]} {module.builds}".encode()
-        return SimpleNamespace(engine=engine, timings=timings + b"t")
+        engine = f"engine {h}x{w} {module.builds}" + (f" of {batch}" if batch > 1 else "")
+        return SimpleNamespace(engine=engine.encode(), timings=timings + b"t")
 
     monkeypatch.setattr(trt, "load", lambda: flavor)
     monkeypatch.setattr(engines, "parse", lambda network, flavor: parsed)
@@ -219,6 +231,67 @@ def test_pictures_go_up_and_mattes_come_down(backend, shown_hw) -> None:
         alpha = backend.infer(each, np.zeros((1, h, w, 1), np.float32))
         assert alpha.shape == (1, h, w, 1) and alpha.dtype == np.float32
         np.testing.assert_allclose(alpha[..., 0], each.mean(-1) / 255, rtol=1e-5)
+
+
+def test_as_many_frames_as_come_go_through_at_once(network, driver, played, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    with closing(TensorRt(network, folder=tmp_path / "cache", batch=4)) as backend:
+        assert backend.batch == 4
+        h, w = backend.fit((1, 4))
+        for rows in (3, 3, 4, 1, 1, 4):
+            image = rng.uniform(0, 255, (rows, h, w, 3)).astype(np.float32)
+            alpha = backend.infer(image, np.zeros((rows, h, w, 1), np.float32))
+            assert alpha.shape == (rows, h, w, 1)
+            np.testing.assert_allclose(alpha[..., 0], image.mean(-1) / 255, rtol=1e-5)
+        assert played.contexts[0].told == [3, 4, 1, 4]  # told once, not at every frame
+        sizes = sorted(len(buffer) for buffer in driver.held.values())
+        assert sizes == [4 * 4 * h * w] * 2 + [4 * 4 * h * w * 3] * 2  # here and there, for four
+    assert driver.held == {}
+
+
+def test_a_new_engine_takes_the_place_of_those_long_unused(backend, network, played) -> None:
+    folder = backend._engines.folder
+    backend.fit((1, 1))
+    with closing(TensorRt(network, folder=folder)) as other:
+        other.fit((4, 1))
+    square, upright = sorted(folder.glob("*.engine"), key=lambda path: "64x64" not in path.name)
+    for path in (square, upright):
+        os.utime(path, (0, 0))
+    backend.fit((1, 4))  # is built; the square one runs, the upright one does not
+    assert played.builds == 3
+    assert square.exists() and not upright.exists()
+    backend.close()
+    os.utime(square, (0, 0))
+    with closing(TensorRt(network, folder=folder)) as again:
+        again.fit((4, 1))
+    assert not square.exists()
+
+
+def test_what_export_makes_is_never_swept(network, driver, played, tmp_path) -> None:
+    for shown_hw in ((1, 1), (1, 4)):
+        with closing(TensorRt(network, folder=network.parent)) as exporting:
+            exporting.fit(shown_hw)
+        for path in tmp_path.glob("*.engine"):
+            os.utime(path, (0, 0))
+    assert len(list(tmp_path.glob("*.engine"))) == 2
+
+
+def test_an_engine_for_batches_is_another_engine(backend, network, played) -> None:
+    backend.fit((1, 1))
+    with closing(TensorRt(network, folder=backend._engines.folder, batch=4)) as other:
+        other.fit((1, 1))
+    assert played.builds == 2
+    cards = [path.read_text() for path in backend._engines.folder.glob("*.json")]
+    assert sum('"input": "1 to 4 of 64×64"' in card for card in cards) == 1
+
+
+def test_more_frames_than_the_engine_takes_are_refused_in_words(
+    network, driver, played, tmp_path
+) -> None:
+    with closing(TensorRt(network, folder=tmp_path / "cache", batch=2)) as backend:
+        h, w = backend.fit((1, 1))
+        with pytest.raises(BackendUnavailable, match="cannot take 3 frames at once"):
+            backend.infer(np.zeros((3, h, w, 3), np.float32), np.zeros((3, h, w, 1), np.float32))
 
 
 def test_each_shape_is_built_once_and_kept_for_the_next_run(backend, network, played) -> None:
@@ -406,7 +479,7 @@ def test_real_memory_brings_back_what_it_took(gpu) -> None:
         image = np.random.default_rng(0).random((1, 90, 160, 3), np.float32)
         memory.up("image", image)
         memory.here["image"].fill(0)
-        assert np.array_equal(memory.down("image"), image)
+        assert np.array_equal(memory.down("image", 1), image)
 
 
 @pytest.mark.gpu
@@ -417,3 +490,16 @@ def test_every_shipped_network_runs_there_and_agrees(gpu, network, precision, sh
     wanted = {"engine": "tensorrt", "precision": precision, "shown_hw": shown_hw}
     with closing(open_backend(network, **wanted)) as backend:
         assert backend.name.endswith(gpu.name)
+
+
+@pytest.mark.gpu
+def test_a_batch_is_as_each_of_it_alone(gpu) -> None:
+    wanted = {"engine": "tensorrt", "precision": "fp32", "shown_hw": (9.0, 16.0)}
+    with closing(open_backend("small", batch=4, **wanted)) as backend:
+        shown = [probe(backend.fit((9.0, 16.0)), seed) for seed in range(3)]
+        alone = [backend.infer(*each).copy() for each in shown]
+        images, previous = (np.concatenate(each) for each in zip(*shown, strict=True))
+        # Other kernels may serve other batches, and add in another order.
+        np.testing.assert_allclose(
+            backend.infer(images, previous), np.concatenate(alone), atol=1e-3
+        )

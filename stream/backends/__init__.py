@@ -26,18 +26,22 @@ def open_backend(
     engine: EngineName = "cpu",
     precision: Precision | None = None,
     shown_hw: tuple[float, float] = WIDE,
+    batch: int = 1,
+    threads: int = 0,
 ) -> Backend:
     """The engine that runs this network, on inputs of `area` pixels or, if None, of its own.
 
     `shown_hw` is the shape of the frames to come: a GPU is tried with it before it is trusted.
+    `batch` is how many frames a GPU is to take at once, at most; `threads` is how many the
+    processor takes, 0: as many as it has.
     Raises BackendUnavailable where a GPU was asked for and does not serve.
     """
     if engine != "cpu":
         from stream.backends.choice import open_on_gpu
 
-        backend = open_on_gpu(str(network), area, engine, precision, shown_hw)
+        backend = open_on_gpu(str(network), area, engine, precision, shown_hw, batch)
         if backend is not None:
             return backend
     from stream.backends.ov import OpenVino
 
-    return OpenVino(network_file(str(network), precision), area)
+    return OpenVino(network_file(str(network), precision), area, threads)

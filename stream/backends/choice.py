@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stream.backends import BackendUnavailable
 from stream.backends.nvidia import has_driver
-from stream.interfaces import Backend
+from stream.interfaces import Backend, Batching
 from stream.networks import EngineName, Precision, network_file
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ def open_on_gpu(
     engine: EngineName,
     precision: Precision | None,
     shown_hw: tuple[float, float],
+    batch: int = 1,
 ) -> Backend | None:
     """The network on the GPU; None where `engine` is auto and the GPU does not serve.
 
@@ -33,7 +34,7 @@ def open_on_gpu(
     if engine == "auto" and not has_driver():
         return None  # nothing is imported, nothing is said: most machines have none
     try:
-        gpu = tried(network_file(network, precision, "tensorrt"), area, shown_hw)
+        gpu = tried(network_file(network, precision, "tensorrt"), area, shown_hw, batch)
     except BackendUnavailable as error:
         if engine == "tensorrt":
             raise
@@ -45,12 +46,14 @@ def open_on_gpu(
     return GpuOrProcessor(gpu, lambda: _on_processor(network_file(network, precision), area))
 
 
-def tried(network: Path, area: int | None, shown_hw: tuple[float, float]) -> Backend:
+def tried(
+    network: Path, area: int | None, shown_hw: tuple[float, float], batch: int = 1
+) -> Batching:
     """The network on the GPU, after a trial against the processor's answers."""
     from stream.backends.trial import check_agreement
     from stream.backends.trt import TensorRt
 
-    gpu = TensorRt(network, area)
+    gpu = TensorRt(network, area, batch=batch)
     try:
         with closing(_on_processor(network, area)) as processor:
             check_agreement(gpu, processor, shown_hw)
@@ -90,14 +93,20 @@ class ResidentBackend(Backend, Protocol):
 class GpuOrProcessor:
     """Runs on the GPU; goes on on the processor, and says so once, when the GPU gives up."""
 
-    def __init__(self, gpu: Backend, on_processor: Callable[[], Backend]) -> None:
-        self._backend, self._on_processor = gpu, on_processor
+    def __init__(self, gpu: Batching, on_processor: Callable[[], Backend]) -> None:
+        self._backend: Backend = gpu
+        self._on_processor, self._batch = on_processor, gpu.batch
         self._is_gpu, self._shown_hw = True, (0.0, 0.0)
 
     @property
     def name(self) -> str:
         """Of the engine that runs now."""
         return self._backend.name
+
+    @property
+    def batch(self) -> int:
+        """How many frames are best run at once, now."""
+        return self._batch if self._is_gpu else 1
 
     def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
         """The input size for frames shown at this size, compiled and ready."""
@@ -111,7 +120,7 @@ class GpuOrProcessor:
     def infer(
         self, image: NDArray[np.float32], previous: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call."""
+        """(N, H, W, 3) RGB 0-255 → (N, H, W, 1) alpha 0-1, valid until the next call."""
         try:
             return self._backend.infer(image, previous)
         except BackendUnavailable as error:

@@ -94,10 +94,10 @@ class Parsed:
         small = {"INT8": "int8", "FP8": "fp8", "HALF": "fp16", "BF16": "bf16"}
         return next((said for kind, said in small.items() if kind in kinds), "fp32")
 
-    def reshape(self, input_hw: tuple[int, int]) -> None:
-        """Take inputs of another size."""
+    def reshape(self, batch: int, input_hw: tuple[int, int]) -> None:
+        """Take inputs of another size; -1 is a batch of any."""
         for tensor in self.inputs.values():
-            tensor.shape = (1, *input_hw, tensor.shape[3])
+            tensor.shape = (batch, *input_hw, tensor.shape[3])
 
     @property
     def output_shape(self) -> tuple[int, ...] | None:
@@ -129,25 +129,44 @@ def parse(network: Path, flavor: Flavor) -> Parsed:
 
 
 def build(
-    parsed: Parsed, input_hw: tuple[int, int], flavor: Flavor, card: GpuCard | None, timings: bytes
+    parsed: Parsed,
+    largest: tuple[int, int, int],
+    flavor: Flavor,
+    card: GpuCard | None,
+    timings: bytes,
 ) -> Built:
-    """Build the engine for one input size. Raises BackendUnavailable."""
-    parsed.reshape(input_hw)
-    wanted = (1, *input_hw, 1)
+    """Build the engine for one input size and up to so many frames at once: (N, H, W).
+
+    Raises BackendUnavailable.
+    """
+    batch, *input_hw = largest
+    wanted = (1 if batch == 1 else -1, *input_hw, 1)
+    parsed.reshape(wanted[0], (input_hw[0], input_hw[1]))
     if parsed.output_shape != wanted:
         raise BackendUnavailable(
-            f"the network is nailed to one size: at input {input_hw} its alpha is "
+            f"the network is nailed to one size: at input {wanted[:3]} its alpha is "
             f"{parsed.output_shape}, expected {wanted}",
             "make it anew with run.py export, or take --engine cpu",
         )
     config = parsed.builder.create_builder_config()
     config.clear_flag(flavor.module.BuilderFlag.TF32)  # fp32 means 32 bits; fp16 is there for speed
+    if batch > 1:
+        config.add_optimization_profile(_up_to(batch, parsed))
     flavor.prepare(config, card, timings)
     plan = parsed.said.made(
         f"build the engine with {flavor.name} {flavor.version}",
         lambda: parsed.builder.build_serialized_network(parsed.network, config),
     )
     return Built(bytes(plan), flavor.timings(config))
+
+
+def _up_to(batch: int, parsed: Parsed) -> Any:
+    """One frame at least; as many as there may be is what the engine is made fast for."""
+    profile = parsed.builder.create_optimization_profile()
+    for name, tensor in parsed.inputs.items():
+        _, *shape = tensor.shape
+        profile.set_shape(name, (1, *shape), (batch, *shape), (batch, *shape))
+    return profile
 
 
 @dataclass(frozen=True)

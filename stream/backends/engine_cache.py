@@ -17,6 +17,8 @@ from stream.reasons import reason
 log = logging.getLogger(__name__)
 
 ENGINE_SUFFIX = ".engine"
+NOTES_SUFFIXES = (".timings", ".kernels")
+PART_SUFFIX = ".part"  # of what is being written, or was when its program died
 _LETTERS = 16  # of a SHA-256, in file names
 
 
@@ -31,22 +33,27 @@ class EngineKey:
     """SHA-256 of the ONNX file, which has the precision in it."""
 
     input_hw: tuple[int, int]
+    batch: int
+    """How many frames it takes at once, at most."""
+
     bound: tuple[tuple[str, str], ...]
     """TensorRT's name and version, and the GPU and driver or the GPU generations."""
 
     @classmethod
-    def of(cls, network: Path, input_hw: tuple[int, int], bound: dict[str, str]) -> EngineKey:
+    def of(
+        cls, network: Path, input_hw: tuple[int, int], bound: dict[str, str], batch: int = 1
+    ) -> EngineKey:
         """The key of a network's engine."""
         content = hashlib.sha256(network.read_bytes()).hexdigest()
-        return cls(network.stem, content, input_hw, tuple(bound.items()))
+        return cls(network.stem, content, input_hw, batch, tuple(bound.items()))
 
     @property
     def words(self) -> dict[str, str]:
         """The key as a card has it."""
         h, w = self.input_hw
-        return {"network": self.network, "onnx sha256": self.content, "input": f"{h}×{w}"} | dict(
-            self.bound
-        )
+        taken = f"{h}×{w}" if self.batch == 1 else f"1 to {self.batch} of {h}×{w}"
+        words = {"network": self.network, "onnx sha256": self.content, "input": taken}
+        return words | dict(self.bound)
 
     @property
     def file_name(self) -> str:
@@ -72,7 +79,7 @@ def find(key: EngineKey, folders: Iterable[Path]) -> bytes | None:
             continue
         why = "it cannot be read"
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            card = json.loads(_card_of(path).read_text("utf-8"))
+            card = json.loads(card_of(path).read_text("utf-8"))
             engine = path.read_bytes()
             why = "it belongs to something else"
             if all(card.get(name) == words for name, words in key.words.items()):
@@ -91,7 +98,7 @@ def keep(key: EngineKey, engine: bytes, made: dict[str, str], folder: Path) -> P
     try:
         folder.mkdir(parents=True, exist_ok=True)
         replace(path, engine)
-        replace(_card_of(path), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
+        replace(card_of(path), (json.dumps(card, indent=2, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         log.warning("the engine is not kept, and built again next time: %s", reason(error))
         return None
@@ -106,14 +113,17 @@ def notes_file(kind: str, bound: dict[str, str], folder: Path) -> Path:
 def read_notes(path: Path) -> bytes:
     """A TensorRT's own cache, or nothing."""
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError:
         return b""
+    with suppress(OSError):
+        os.utime(path)  # used now: see engine_sweep.py
+    return content
 
 
 def replace(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all. Raises OSError."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)
@@ -122,7 +132,8 @@ def replace(path: Path, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def _card_of(path: Path) -> Path:
+def card_of(path: Path) -> Path:
+    """The card of an engine, beside it."""
     return path.with_suffix(".json")
 
 

@@ -7,7 +7,7 @@ import time
 from functools import cached_property
 from pathlib import Path
 
-from stream.backends import engine_cache
+from stream.backends import engine_cache, engine_sweep
 from stream.backends.engine_builder import Facts, build, parse
 from stream.backends.engine_cache import EngineKey
 from stream.backends.flavor import Flavor
@@ -20,9 +20,15 @@ class Engines:
     """The engines of one network for one card, or for none where TensorRT needs none to build."""
 
     def __init__(
-        self, network: Path, flavor: Flavor, card: GpuCard | None, folder: Path | None = None
+        self,
+        network: Path,
+        flavor: Flavor,
+        card: GpuCard | None,
+        folder: Path | None = None,
+        batch: int = 1,
     ) -> None:
-        self.network, self.flavor, self.card = network, flavor, card
+        """Each takes up to `batch` frames at once; they are kept in `folder`, the user's cache."""
+        self.network, self.flavor, self.card, self.batch = network, flavor, card, batch
         self.folder = folder or engine_cache.user_folder()
 
     @cached_property
@@ -33,7 +39,7 @@ class Engines:
     def engine(self, input_hw: tuple[int, int]) -> tuple[EngineKey, bytes, bool]:
         """Its key, the engine, and whether it was there already: cached, or beside the network."""
         for each in self.flavor.bounds(self.card):
-            key = EngineKey.of(self.network, input_hw, each)
+            key = EngineKey.of(self.network, input_hw, each, self.batch)
             found = engine_cache.find(key, self._folders)
             if found is not None:
                 return key, found, True
@@ -42,17 +48,19 @@ class Engines:
     def built(self, input_hw: tuple[int, int]) -> tuple[EngineKey, bytes]:
         """Its key and the engine, built anew, whatever there is, and kept."""
         bound = self.flavor.bounds(self.card)[0]
-        key = EngineKey.of(self.network, input_hw, bound)
-        said = f"{input_hw[0]}×{input_hw[1]}, {self.card or 'for ' + bound['capabilities']}"
+        key = EngineKey.of(self.network, input_hw, bound, self.batch)
+        said = f"{key.words['input']}, {self.card or 'for ' + bound['capabilities']}"
         log.info("building the engine of %s, %s: seconds to a minute, once", self.network, said)
         began = time.monotonic()
         notes = engine_cache.notes_file("timings", bound, self.folder)
         parsed, timings = parse(self.network, self.flavor), engine_cache.read_notes(notes)
-        built = build(parsed, input_hw, self.flavor, self.card, timings)
+        built = build(parsed, (self.batch, *input_hw), self.flavor, self.card, timings)
         seconds = round(time.monotonic() - began, 1)
         made = {"precision": self.facts.precision, "built in": f"{seconds} s"}
         path = engine_cache.keep(key, built.engine, made, self.folder)
         self.note(notes, built.timings)
+        if self.folder != self.network.parent:  # what export makes is nobody's cache
+            engine_sweep.sweep(self.folder, time.time())
         log.info("built in %s s: %s", seconds, path or "not kept")
         return key, built.engine
 

@@ -105,17 +105,17 @@ class GpuMemory:
         got(self._cuda.cuCtxSetCurrent(self._context), "open the GPU")
 
     def up(self, name: str, array: NDArray[np.float32]) -> None:
-        """Begin to send an array to the GPU; what lies `here` is overwritten."""
-        here = self.here[name]
+        """Begin to send an array of the first rows, or all, to the GPU, over what lies there."""
+        here = self.here[name][: len(array)]
         here[...] = array
         sent = self._cuda.cuMemcpyHtoDAsync(
             self._there[name], here.ctypes.data, here.nbytes, self._stream
         )
         got(sent, "send a picture to the GPU")
 
-    def down(self, name: str) -> NDArray[np.float32]:
-        """Fetch an array when all that was begun is done; valid until the next call."""
-        here = self.here[name]
+    def down(self, name: str, rows: int) -> NDArray[np.float32]:
+        """Fetch the first rows when all that was begun is done; valid until the next call."""
+        here = self.here[name][:rows]
         fetched = self._cuda.cuMemcpyDtoHAsync(
             here.ctypes.data, self._there[name], here.nbytes, self._stream
         )

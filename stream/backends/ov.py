@@ -23,10 +23,10 @@ _SHAPES_KEPT = 8  # a folder of pictures has few shapes; each compiled one takes
 class OpenVino:
     """Runs an ONNX network on the processor, compiled once for each shape of frames."""
 
-    def __init__(self, network: Path, area: int | None = None) -> None:
+    def __init__(self, network: Path, area: int | None = None, threads: int = 0) -> None:
         if not network.is_file():
             raise StreamError(f"cannot find the network {network}: is it a file of models/?")
-        self._network = network
+        self._network, self._threads = network, threads
         self._core = openvino.Core()
         try:
             self._model = self._core.read_model(network)
@@ -55,10 +55,14 @@ class OpenVino:
     def infer(
         self, image: NDArray[np.float32], previous: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call.
+        """(N, H, W, 3) RGB 0-255 → (N, H, W, 1) alpha 0-1, valid until the next call.
 
         `previous` is the alpha of the frame before; networks that do not look back never see it.
+        Several are run one by one, which is as fast (docs/engines.md).
         """
+        if len(image) > 1:
+            rows = [slice(row, row + 1) for row in range(len(image))]
+            return np.concatenate([self.infer(image[row], previous[row]).copy() for row in rows])
         request = self._requests[image.shape[1:3]]
         request.set_tensor("image", openvino.Tensor(image, shared_memory=True))
         if self._looks_back:
@@ -72,7 +76,11 @@ class OpenVino:
 
     def _compiled(self, input_hw: tuple[int, int]) -> openvino.InferRequest:
         # Left alone, OpenVINO picks bf16 on processors where it is slower than f32.
-        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        hints = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": self._threads,
+        }
         try:
             shapes = {"image": [1, *input_hw, 3]}
             if self._looks_back:

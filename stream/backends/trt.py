@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from stream import StreamError
 from stream.backends import BackendUnavailable, engine_cache
 from stream.backends.engine_builder import Said
 from stream.backends.engine_cache import EngineKey
+from stream.backends.engine_sweep import hold
 from stream.backends.engines import Engines
 from stream.backends.flavor import load
 from stream.backends.nvidia import GpuCard, GpuMemory, first_card
@@ -25,13 +27,21 @@ _SHAPES_KEPT = 8  # as for processors: a folder of pictures has few shapes
 class TensorRt:
     """Runs an ONNX network on the GPU, with an engine built once for each shape of frames."""
 
-    def __init__(self, network: Path, area: int | None = None, folder: Path | None = None) -> None:
-        """Engines are kept in `folder`, by default the user's cache. Raises BackendUnavailable."""
+    def __init__(
+        self,
+        network: Path,
+        area: int | None = None,
+        folder: Path | None = None,
+        batch: int = 1,
+    ) -> None:
+        """Each engine takes up to `batch` frames at once, and is kept in `folder`, by default the
+        user's cache. Raises BackendUnavailable."""
         _check_file(network)
         self._card = first_card()
         self._flavor = load()
         self._flavor.check(self._card)
-        self._engines = Engines(network, self._flavor, self._card, folder)
+        self._engines = Engines(network, self._flavor, self._card, folder, batch)
+        self.batch = batch
         self._own_hw = self._engines.facts.input_hw
         self._area = area or self._own_hw[0] * self._own_hw[1]
         self._running: dict[tuple[int, int], Running] = {}
@@ -52,13 +62,14 @@ class TensorRt:
     def infer(
         self, image: NDArray[np.float32], previous: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """(1, H, W, 3) RGB 0-255 → (1, H, W, 1) alpha 0-1, valid until the next call."""
+        """(N, H, W, 3) RGB 0-255 → (N, H, W, 1) alpha 0-1, valid until the next call."""
         h, w = image.shape[1:3]
         return self._running[h, w].infer(image, previous)
 
-    def resident(self, input_hw: tuple[int, int]) -> Running:
-        """The engine of an input size that was fitted, for those whose pictures lie on the GPU."""
-        return self._running[input_hw]
+    def resident(self, input_hw: tuple[int, int]) -> Running | None:
+        """The engine of an input size that was fitted, for those whose pictures lie on the GPU;
+        None where it takes several frames at once."""
+        return self._running[input_hw] if self.batch == 1 else None
 
     def close(self) -> None:
         """Free the GPU; safe to call twice."""
@@ -83,13 +94,14 @@ class Running:
     """One engine on the GPU, with memory for what goes in and out."""
 
     def __init__(self, plan: bytes, key: EngineKey, engines: Engines, card: GpuCard) -> None:
-        channels = {"image": 3, "previous": 1, "alpha": 1}
-        (h, w), shapes = key.input_hw, dict[str, tuple[int, ...]]()
-        shapes |= {name: (1, h, w, count) for name, count in channels.items()}
-        if not engines.facts.looks_back:
-            del shapes["previous"]
+        self._inputs = ["image", "previous"] if engines.facts.looks_back else ["image"]
+        shapes: dict[str, tuple[int, ...]] = {
+            name: (key.batch, *key.input_hw, 3 if name == "image" else 1)
+            for name in (*self._inputs, "alpha")
+        }
         self._memory = GpuMemory(shapes)
-        self._engines, self._said = engines, Said(engines.flavor)
+        self._engines, self._said, self._rows = engines, Said(engines.flavor), 0
+        self._file = hold(engines.folder / key.file_name)
         flavor, words = engines.flavor, dict(key.words, gpu=card.name, driver=card.driver)
         self._notes = engine_cache.notes_file("kernels", words, engines.folder)
         try:
@@ -123,22 +135,34 @@ class Running:
         self, image: NDArray[np.float32], previous: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Up, through the network, and down again."""
-        memory = self._memory
+        memory, rows = self._memory, len(image)
         memory.enter()
+        if self._engines.batch > 1 and rows != self._rows:
+            self._take(rows)
         memory.up("image", image)
-        if self._engines.facts.looks_back:
+        if "previous" in self._inputs:
             memory.up("previous", previous)
         self.enqueue(memory.stream)
-        alpha = memory.down("alpha")
+        alpha = memory.down("alpha", rows)
         if self._kernels is not None:
             self._engines.note(self._notes, bytes(self._kernels.serialize()))
             self._kernels = None  # kept once, after the first frame has made them
         return alpha
 
+    def _take(self, rows: int) -> None:
+        """Tell the engine how many frames come at once, from now on."""
+        for name in self._inputs:
+            shape = (rows, *self._memory.here[name].shape[1:])
+            take = partial(self._context.set_input_shape, name, shape)
+            self._said.made(f"take {rows} frames at once", take)
+        self._rows = rows
+
     def close(self) -> None:
         """Free the GPU; safe to call twice. What is made of the engine goes before it."""
         self._context = self._kernels = self._engine = self._runtime = None
         self._memory.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def _check_file(network: Path) -> None:

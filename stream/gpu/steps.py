@@ -10,7 +10,6 @@ from math import ceil
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stream import blur, color, foreground, segmenter
 from stream.backends.choice import Network
@@ -66,11 +65,13 @@ class Shown:
         previous = work.array("previous", (h, w))
         if "previous" in addresses:
             previous = There.at(addresses["previous"], 1, (h, w), 4)
-        content = self.letterbox.content_hw
+        content, layout = self.letterbox.content_hw, layout_of(self.format)
+        assert layout is not None
+        decoding = np.ascontiguousarray(color._decoding(self.color, layout))
         work.run(
             "thumbnail", (h, w), work.sized("luma", luma, content),
             work.sized("chroma", chroma, content),
-            work.constant(_decoding(self.color, self.format)), image, h, w,
+            work.constant(decoding), image, h, w,
             *self.letterbox.origin, *content, glimpse, step, state,
         )  # fmt: skip
         cut = int(16 * segmenter._CUT * 3 * glimpse.hw[0] * glimpse.hw[1])
@@ -180,15 +181,6 @@ class OverBlur:
 def state_of(work: Work) -> There:
     """What the GPU knows of the frame before; its second int, set to 1, makes it forget."""
     return work.array("state", (1, 3))
-
-
-def _decoding(tags: ColorTags, format: str) -> NDArray[np.float32]:
-    """color.coded_rgb_of's matrix: R'G'B' of (Y, U, V, 1)."""
-    layout = layout_of(format)
-    assert layout is not None
-    matrix, offset = color._coding(tags, layout)
-    inverse = np.linalg.inv(matrix.astype(np.float64))
-    return np.column_stack([inverse, -inverse @ offset.astype(np.float64)]).astype(np.float32)
 
 
 def _room_size(

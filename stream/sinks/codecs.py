@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,3 +114,15 @@ def codec_for(path: Path, asked: str | None, with_alpha: bool, depth: int = 8) -
         return CODECS[_HOLDS_ALPHA[suffix]]
     keeps = (name for name in HOLDS[suffix] if depth <= CODECS[name].most_bits)
     return CODECS[asked or next(keeps, HOLDS[suffix][0])]
+
+
+def suffix_for(own: str, asked: str | None, with_alpha: bool) -> str:
+    """The ending of a file that holds what becomes of a clip: its own, else the first that can.
+
+    Raises StreamError where none can.
+    """
+    for suffix in (own, *HOLDS):
+        with suppress(StreamError):
+            codec_for(Path(f"clip{suffix}"), asked, with_alpha)
+            return suffix
+    raise StreamError(f"cannot keep transparency with {asked}: leave --codec out")

@@ -55,7 +55,10 @@ class Loop:
                 return
             number, self._given = self._given, self._given + 1
             frame = self._order[number % len(self._order)]
-            yield replace(frame, pts=number * 1000, captured_ns=time.monotonic_ns())
+            # What a camera or decoder has just written is in the processor's cache.
+            planes = tuple(plane.copy() for plane in frame.planes)
+            now_ns = time.monotonic_ns()
+            yield replace(frame, planes=planes, pts=number * 1000, captured_ns=now_ns)
 
     def close(self) -> None:
         """End it, from any thread; safe to call twice."""
