@@ -733,9 +733,12 @@ def test_where_the_answer_is_no_number_the_processors_rules_hold(driver) -> None
     with closing(choice.on_gpu(here, backend, config, film()[0])) as line:
         backend.spoils = True
         shown = through(film(), here, True, line)
-    alone = here.background.alone(film()[0]).planes
-    assert all(apart(each.planes, alone).max() == 0 for each in shown)
-    assert "no number" in here.segmenter.failure
+        alone = here.background.alone(film()[0]).planes
+        assert all(apart(each.planes, alone).max() == 0 for each in shown)
+        assert "no number" in here.segmenter.failure
+        backend.spoils = False
+        through(film(), here, True, line)
+        assert here.segmenter.failure is None
 
 
 @pytest.mark.parametrize("function", ["cuMemcpyHtoDAsync", "cuLaunchKernel", "cuEventSynchronize"])

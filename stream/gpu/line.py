@@ -133,6 +133,8 @@ class Down:
             self._background.saw(None)
             return composed(came, *self._here, StageClock())
         planes, flags = fetched
+        if isinstance(self._here.segmenter, CautiousSegmenter):
+            self._here.segmenter.failure = None
         if flags.starts_anew and self._hides_first:
             return self._background.alone(came)
         self._background.saw(frame)
