@@ -26,21 +26,21 @@ class Blur:
     blends = True
 
     def __init__(self, blur_px: float) -> None:
-        self._blur_px = blur_px  # the Gaussian's sigma at 720 lines
+        self.blur_px = blur_px  # the Gaussian's sigma at 720 lines
         self._last: tuple[Frame, Alpha] | None = None
         self._hidden: tuple[Plane, ...] = ()  # the room of the last frame, while it is wanted
 
     def compose(self, frame: Frame, alpha: Alpha) -> Frame:
         """The person over the blurred room."""
         self._last, self._hidden = (frame, alpha), ()
-        return composite(frame, _rooms(frame, alpha, self._blur_px), alpha)
+        return composite(frame, _rooms(frame, alpha, self.blur_px), alpha)
 
     def alone(self, frame: Frame) -> Frame:
         """The room as it was last seen, beyond recognition; gray before it was seen."""
         if self._last is None or self._last[0].size_hw != frame.size_hw:
             return frame.with_planes(gray_planes(frame))
         if not self._hidden:
-            self._hidden = _rooms(*self._last, _HIDING * self._blur_px)
+            self._hidden = _rooms(*self._last, _HIDING * self.blur_px)
         return frame.with_planes(self._hidden)
 
     def close(self) -> None:

@@ -21,9 +21,9 @@ from stream.foreground import clean
 from stream.frame import Alpha, Frame, gray_frame
 from stream.interfaces import Backend
 from stream.keys import press, terminal_keys
-from stream.main import held, limit_threads, refiner
+from stream.main import held, limit_threads, refiner, where_it_runs
 from stream.meter import Meter
-from stream.pipeline import StageClock, run
+from stream.pipeline import StageClock, Stages, run
 from stream.report import Report
 from stream.segmenter import CautiousSegmenter, display_hw
 from stream.signals import ignore_endings
@@ -68,6 +68,10 @@ def live(config: LiveConfig, on_second: OnSecond = lambda line: None) -> Report:
         outputs = [opened(_open_output(word, config, like, camera.rate)) for word in config.output]
         meter = Meter(Several(outputs))
         source.on_rest = meter.rest
+        here = Stages(segmenter, refiner(config), partial(_cleaned, config, wardrobe), wardrobe)
+        up, stages, down = where_it_runs(
+            stack, source, here, meter, backend=backend, config=config, like=like
+        )
         on_key = partial(press, control=control, wardrobe=wardrobe)
         if (keys := terminal_keys(on_key)) is not None:
             opened(keys)
@@ -76,8 +80,7 @@ def live(config: LiveConfig, on_second: OnSecond = lambda line: None) -> Report:
         stack.callback(ignore_endings)  # a second Ctrl-C must not spoil what is being finished
         with suppress(KeyboardInterrupt, WindowClosed):
             _say(camera, outputs, backend, keys)
-            cleaned, typed = partial(_cleaned, config, wardrobe), partial(_typed, outputs, on_key)
-            run(source, segmenter, refiner(config), cleaned, wardrobe, meter, clock, typed)
+            run(up, *stages, down, clock, partial(_typed, outputs, on_key))
     notes = [*_told(meter, source), *(n for part in (camera, *outputs) for n in part.notes)]
     shown, seconds = ", ".join(each.name for each in outputs), time.monotonic() - began
     stages_ms = clock.percentiles_ms(50, 95)

@@ -17,11 +17,12 @@ from stream.backends import WIDE, open_backend
 from stream.backgrounds import open_background
 from stream.config import ImageConfig, PersonConfig, VideoConfig
 from stream.foreground import Clean, as_it_came, clean
-from stream.interfaces import Backend, Background
+from stream.frame import Frame
+from stream.interfaces import Backend, Background, Sink, Source
 from stream.matte import MatteRefiner, along_edges, evenly
 from stream.networks import EngineName, recorded_area
 from stream.overlap import ReadAhead, WriteBehind
-from stream.pipeline import StageClock, run
+from stream.pipeline import StageClock, Stages, run
 from stream.report import Report
 from stream.segmenter import Segmenter, display_hw
 from stream.sinks.clip import ClipWriter
@@ -60,15 +61,14 @@ def video(
         backend = opened((engine or own)(display_hw(source.first)))
         place = stack.enter_context(_place(config, clock))
         sink = _open_sink(config, place, background, source)
+        here = Stages(Segmenter(backend), refiner(config), cleaning(config, background), background)
+        ahead = opened(ReadAhead(source, _QUEUE_FRAMES))
+        behind = opened(WriteBehind(sink, _QUEUE_FRAMES))
+        up, stages, down = where_it_runs(
+            stack, ahead, here, behind, backend=backend, config=config, like=source.first
+        )
         frames = run(
-            opened(ReadAhead(source, _QUEUE_FRAMES)),
-            Segmenter(backend),
-            refiner(config),
-            cleaning(config, background),
-            background,
-            opened(WriteBehind(sink, _QUEUE_FRAMES)),
-            clock,
-            lambda done: on_progress(done, source.frames_expected),
+            up, *stages, down, clock, lambda done: on_progress(done, source.frames_expected)
         )
         if engine is not None:
             backend.close()  # now: others wait for it, and encoding the rest may take long
@@ -81,6 +81,31 @@ def video(
         notes=source.notes + sink.notes,
         losses=source.losses,
     )
+
+
+def where_it_runs(
+    stack: ExitStack,
+    source: Source,
+    stages: Stages,
+    sink: Sink,
+    *,
+    backend: Backend,
+    config: PersonConfig,
+    like: Frame,
+) -> tuple[Source, Stages, Sink]:
+    """Source, stages and sink as they are, or the GPU's twins, with a step up and a step down.
+
+    Raises BackendUnavailable where a GPU was asked for and does not do frames like `like` right.
+    """
+    if config.engine == "cpu":
+        return source, stages, sink
+    from stream.gpu.choice import on_gpu
+
+    line = on_gpu(stages, backend, config, like)
+    if line is None:
+        return source, stages, sink
+    held(stack, line)
+    return line.up(source), line.stages, held(stack, line.down(sink, source.is_live))
 
 
 class _Closable(Protocol):

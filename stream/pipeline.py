@@ -8,17 +8,41 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple, Protocol
 
 from stream.foreground import Clean
-from stream.frame import Frame
+from stream.frame import Alpha, Frame
 from stream.interfaces import Background, Sink, Source
-from stream.matte import MatteRefiner
 from stream.meter import percentile
-from stream.segmenter import Segmenter
 
 _KEPT = 20_000  # times of each stage: eleven minutes of a call, which may last for hours
 
 OnFrame = Callable[[int], None]  # told how many frames are done
+
+
+class Segmenter(Protocol):
+    """Finds the people of a frame."""
+
+    def segment(self, frame: Frame) -> Alpha | None:
+        """The alpha of a frame, of any size; None where there is none to be trusted."""
+        ...
+
+
+class MatteRefiner(Protocol):
+    """Brings mattes to the frames' size."""
+
+    def refine(self, alpha: Alpha, frame: Frame) -> Alpha:
+        """(h, w) → (H, W) of the frame's."""
+        ...
+
+
+class Stages(NamedTuple):
+    """What a frame goes through between source and sink; on a GPU, the twins of these."""
+
+    segmenter: Segmenter
+    matte: MatteRefiner
+    clean: Clean
+    background: Background
 
 
 class StageClock:
@@ -77,19 +101,30 @@ def run(
         if frame.repeats and shown is not None:
             shown = replace(shown, pts=frame.pts)
         else:
-            with clock("segment"):
-                alpha = segmenter.segment(frame)
-            if alpha is None:
-                with clock("alone"):
-                    shown = background.alone(frame)
-            else:
-                with clock("matte"):
-                    alpha = matte.refine(alpha, frame)
-                with clock("clean"):
-                    frame = clean(frame, alpha)
-                with clock("composite"):
-                    shown = background.compose(frame, alpha)
+            shown = composed(frame, segmenter, matte, clean, background, clock)
         with clock("write"):
             sink.write(shown)
         on_frame(clock.count("write"))
     return clock.count("write")
+
+
+def composed(
+    frame: Frame,
+    segmenter: Segmenter,
+    matte: MatteRefiner,
+    clean: Clean,
+    background: Background,
+    clock: StageClock,
+) -> Frame:
+    """A frame's composite; the background alone where there is no matte to be trusted."""
+    with clock("segment"):
+        alpha = segmenter.segment(frame)
+    if alpha is None:
+        with clock("alone"):
+            return background.alone(frame)
+    with clock("matte"):
+        alpha = matte.refine(alpha, frame)
+    with clock("clean"):
+        frame = clean(frame, alpha)
+    with clock("composite"):
+        return background.compose(frame, alpha)

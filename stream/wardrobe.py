@@ -50,6 +50,12 @@ class Wardrobe:
         return self._shown
 
     @property
+    def worn(self) -> Background:
+        """What the next frame is composed with."""
+        self._change()
+        return self._worn
+
+    @property
     def blends(self) -> bool:
         """As the background that is shown."""
         return self._worn.blends

@@ -182,7 +182,7 @@ class Played:
 @pytest.fixture
 def driver(monkeypatch) -> Driver:
     driver = Driver()
-    monkeypatch.setattr(nvidia, "_driver_api", lambda: driver)
+    monkeypatch.setattr(nvidia, "driver_api", lambda: driver)
     monkeypatch.setattr(nvidia, "has_driver", lambda: True)
     return driver
 
@@ -409,6 +409,21 @@ def test_a_driver_that_sees_no_gpu_says_so(driver) -> None:
 )
 def test_every_reason_comes_with_a_remedy(words, advice) -> None:
     assert advice in remedy(words)
+
+
+def test_the_network_can_be_had_without_its_ways_up_and_down(backend, played) -> None:
+    h, w = backend.fit((1, 1))
+    network = backend.resident((h, w))
+    image, alpha = (
+        np.ctypeslib.as_array((ctypes.c_float * (h * w * n)).from_address(address))
+        for address, n in ((network.addresses["image"], 3), (network.addresses["alpha"], 1))
+    )
+    image[...] = 51
+    network.enqueue(7)
+    assert np.allclose(alpha, 0.2)
+    assert network.is_recordable  # TensorRT's are; of TensorRT-RTX each engine is asked
+    played.contexts[0].is_stream_capturable = lambda stream: stream != 7
+    assert not network.is_recordable
 
 
 def test_kernels_that_were_finished_on_the_gpu_are_kept(

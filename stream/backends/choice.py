@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,33 @@ def tried(
     return gpu
 
 
+class Network(Protocol):
+    """A network whose inputs and alpha lie on the GPU, at one input size."""
+
+    @property
+    def addresses(self) -> dict[str, int]:
+        """Of image and alpha, and of previous where it looks back; as Backend.infer has them."""
+        ...
+
+    @property
+    def is_recordable(self) -> bool:
+        """Whether its kernels can be recorded with those before and after."""
+        ...
+
+    def enqueue(self, stream: int) -> None:
+        """Run it once what was begun on the stream is done. Raises BackendUnavailable."""
+        ...
+
+
+@runtime_checkable
+class ResidentBackend(Backend, Protocol):
+    """A backend whose network can be had without its ways up and down."""
+
+    def resident(self, input_hw: tuple[int, int]) -> Network | None:
+        """The network of a size that was fitted; None where the GPU does not serve."""
+        ...
+
+
 class GpuOrProcessor:
     """Runs on the GPU; goes on on the processor, and says so once, when the GPU gives up."""
 
@@ -100,6 +128,12 @@ class GpuOrProcessor:
         # Inputs are of one size on both: it comes from the shape of the frames and the area.
         self._backend.fit(self._shown_hw)
         return self._backend.infer(image, previous)
+
+    def resident(self, input_hw: tuple[int, int]) -> Network | None:
+        """TensorRt.resident, while the GPU serves."""
+        return (
+            self._backend.resident(input_hw) if isinstance(self._backend, ResidentBackend) else None
+        )
 
     def close(self) -> None:
         """Free the engine; safe to call twice."""

@@ -53,18 +53,18 @@ def has_driver() -> bool:
 
 def first_card() -> GpuCard:
     """The GPU that engines run on. Raises BackendUnavailable, with what to do."""
-    cuda = _driver_api()
-    device = _got(cuda.cuDeviceGet(0), "open the GPU")
+    cuda = driver_api()
+    device = got(cuda.cuDeviceGet(0), "open the GPU")
     attribute = cuda.CUdevice_attribute
     major, minor = (
-        _got(cuda.cuDeviceGetAttribute(each, device), "ask the GPU for its capability")
+        got(cuda.cuDeviceGetAttribute(each, device), "ask the GPU for its capability")
         for each in (
             attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
             attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
         )
     )
-    name = _got(cuda.cuDeviceGetName(_NAME_BYTES, device), "ask the GPU for its name")
-    cuda_version = _got(cuda.cuDriverGetVersion(), "ask the driver for its version")
+    name = got(cuda.cuDeviceGetName(_NAME_BYTES, device), "ask the GPU for its name")
+    cuda_version = got(cuda.cuDriverGetVersion(), "ask the driver for its version")
     newest = f"CUDA {cuda_version // 1000}.{cuda_version % 1000 // 10}"
     driver = ", ".join(filter(None, [_driver_number(), newest]))
     return GpuCard(name.split(b"\0")[0].decode(errors="replace").strip(), (major, minor), driver)
@@ -75,16 +75,16 @@ class GpuMemory:
 
     def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
         """All float32. Raises BackendUnavailable where the GPU has no room."""
-        self._cuda = _driver_api()
+        self._cuda = driver_api()
         self.here: dict[str, NDArray[np.float32]] = {}
         self._there: dict[str, Any] = {}
         self._pinned: list[Any] = []
         self._stream: Any = None
-        self._device = _got(self._cuda.cuDeviceGet(0), "open the GPU")
-        self._context = _got(self._cuda.cuDevicePrimaryCtxRetain(self._device), "open the GPU")
+        self._device = got(self._cuda.cuDeviceGet(0), "open the GPU")
+        self._context = got(self._cuda.cuDevicePrimaryCtxRetain(self._device), "open the GPU")
         try:
             self.enter()
-            self._stream = _got(self._cuda.cuStreamCreate(1), "open a stream")  # 1: non-blocking
+            self._stream = got(self._cuda.cuStreamCreate(1), "open a stream")  # 1: non-blocking
             for name, shape in shapes.items():
                 self._take(name, shape)
         except BackendUnavailable:
@@ -102,7 +102,7 @@ class GpuMemory:
 
     def enter(self) -> None:
         """Make this thread one that works on the GPU."""
-        _got(self._cuda.cuCtxSetCurrent(self._context), "open the GPU")
+        got(self._cuda.cuCtxSetCurrent(self._context), "open the GPU")
 
     def up(self, name: str, array: NDArray[np.float32]) -> None:
         """Begin to send an array of the first rows, or all, to the GPU, over what lies there."""
@@ -111,7 +111,7 @@ class GpuMemory:
         sent = self._cuda.cuMemcpyHtoDAsync(
             self._there[name], here.ctypes.data, here.nbytes, self._stream
         )
-        _got(sent, "send a picture to the GPU")
+        got(sent, "send a picture to the GPU")
 
     def down(self, name: str, rows: int) -> NDArray[np.float32]:
         """Fetch the first rows when all that was begun is done; valid until the next call."""
@@ -119,8 +119,8 @@ class GpuMemory:
         fetched = self._cuda.cuMemcpyDtoHAsync(
             here.ctypes.data, self._there[name], here.nbytes, self._stream
         )
-        _got(fetched, "fetch a matte from the GPU")
-        _got(self._cuda.cuStreamSynchronize(self._stream), "run the network")
+        got(fetched, "fetch a matte from the GPU")
+        got(self._cuda.cuStreamSynchronize(self._stream), "run the network")
         return here
 
     def close(self) -> None:
@@ -140,14 +140,14 @@ class GpuMemory:
 
     def _take(self, name: str, shape: tuple[int, ...]) -> None:
         size = 4 * prod(shape)
-        self._there[name] = _got(self._cuda.cuMemAlloc(size), "find room on the GPU")
-        pointer = _got(self._cuda.cuMemHostAlloc(size, 0), "find pinned memory")
+        self._there[name] = got(self._cuda.cuMemAlloc(size), "find room on the GPU")
+        pointer = got(self._cuda.cuMemHostAlloc(size, 0), "find pinned memory")
         self._pinned.append(pointer)
         memory = (ctypes.c_float * prod(shape)).from_address(int(pointer))
         self.here[name] = np.ctypeslib.as_array(memory).reshape(shape)
 
 
-def _driver_api() -> Any:
+def driver_api() -> Any:
     """cuda-bindings' driver API, begun. Raises BackendUnavailable."""
     if not has_driver():
         raise BackendUnavailable(NO_DRIVER, INSTALL_DRIVER)
@@ -155,11 +155,11 @@ def _driver_api() -> Any:
         from cuda.bindings import driver
     except ImportError as error:
         raise BackendUnavailable(f"no package cuda-bindings ({error})", _INSTALL) from error
-    _got(driver.cuInit(0), "start NVIDIA's driver")
+    got(driver.cuInit(0), "start NVIDIA's driver")
     return driver
 
 
-def _got(answer: tuple, wish: str) -> Any:
+def got(answer: tuple, wish: str) -> Any:
     """What a call of the driver gave. Raises BackendUnavailable in the driver's own words."""
     code, *values = answer
     if int(code):

@@ -44,7 +44,7 @@ class TensorRt:
         self.batch = batch
         self._own_hw = self._engines.facts.input_hw
         self._area = area or self._own_hw[0] * self._own_hw[1]
-        self._running: dict[tuple[int, int], _Running] = {}
+        self._running: dict[tuple[int, int], Running] = {}
         self.name = (
             f"{self._flavor.name} {self._flavor.version}, {network.name}, "
             f"{self._engines.facts.precision}, {self._card}"
@@ -66,26 +66,31 @@ class TensorRt:
         h, w = image.shape[1:3]
         return self._running[h, w].infer(image, previous)
 
+    def resident(self, input_hw: tuple[int, int]) -> Running | None:
+        """The engine of an input size that was fitted, for those whose pictures lie on the GPU;
+        None where it takes several frames at once."""
+        return self._running[input_hw] if self.batch == 1 else None
+
     def close(self) -> None:
         """Free the GPU; safe to call twice."""
         for running in self._running.values():
             running.close()
         self._running.clear()
 
-    def _started(self, input_hw: tuple[int, int]) -> _Running:
+    def _started(self, input_hw: tuple[int, int]) -> Running:
         """An engine on the GPU; one from before that TensorRT refuses is built again, once."""
         key, plan, is_old = self._engines.engine(input_hw)
         try:
-            return _Running(plan, key, self._engines, self._card)
+            return Running(plan, key, self._engines, self._card)
         except BackendUnavailable as error:
             if not is_old:
                 raise
             log.warning("the engine %s is built again: %s", key.file_name, error)
         key, plan = self._engines.built(input_hw)
-        return _Running(plan, key, self._engines, self._card)
+        return Running(plan, key, self._engines, self._card)
 
 
-class _Running:
+class Running:
     """One engine on the GPU, with memory for what goes in and out."""
 
     def __init__(self, plan: bytes, key: EngineKey, engines: Engines, card: GpuCard) -> None:
@@ -107,11 +112,24 @@ class _Running:
             kernels = engine_cache.read_notes(self._notes)
             self._context, self._kernels = flavor.context(self._engine, kernels)
             made("make room for the network on the GPU", lambda: self._context)
-            for name in shapes:
-                self._context.set_tensor_address(name, self._memory.address(name))
+            self.addresses = {name: self._memory.address(name) for name in shapes}
+            for name, address in self.addresses.items():
+                self._context.set_tensor_address(name, address)
         except BackendUnavailable:
             self.close()
             raise
+
+    @property
+    def is_recordable(self) -> bool:
+        """Whether it can be part of a CUDA graph; of TensorRT-RTX some engines cannot."""
+        tell = getattr(self._context, "is_stream_capturable", None)
+        return tell is None or bool(tell(self._memory.stream))
+
+    def enqueue(self, stream: int) -> None:
+        """Run it on what lies at the addresses, once what was begun on the stream is done."""
+        self._said.made(
+            "run the network on the GPU", lambda: self._context.execute_async_v3(stream)
+        )
 
     def infer(
         self, image: NDArray[np.float32], previous: NDArray[np.float32]
@@ -124,9 +142,7 @@ class _Running:
         memory.up("image", image)
         if "previous" in self._inputs:
             memory.up("previous", previous)
-        self._said.made(
-            "run the network on the GPU", lambda: self._context.execute_async_v3(memory.stream)
-        )
+        self.enqueue(memory.stream)
         alpha = memory.down("alpha", rows)
         if self._kernels is not None:
             self._engines.note(self._notes, bytes(self._kernels.serialize()))
