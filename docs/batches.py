@@ -17,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from stream.backends.ov import openvino as ov
 from stream.letterbox import input_hw_for
-from stream.networks import RECORDED_AREA
+from stream.networks import RECORDED_AREAS
 
 BATCHES, FRAMES, TURNS, WARM_UP = (1, 2, 4, 8), 8, 42, 2
 HINTS = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -43,7 +43,7 @@ def answers(request: ov.InferRequest, batch: int, shown: dict[str, np.ndarray]) 
 
 
 def main(network: Path) -> None:
-    hw, rng = input_hw_for((9.0, 16.0), RECORDED_AREA), np.random.default_rng(0)
+    hw, rng = input_hw_for((9.0, 16.0), RECORDED_AREAS["person"]), np.random.default_rng(0)
     sides = {"image": (3, 255), "previous": (1, 1)}
     shown = {
         name: rng.uniform(0, top, (FRAMES, *hw, count)).astype(np.float32)

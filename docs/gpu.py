@@ -29,7 +29,7 @@ from stream.gpu.slots import Slots
 from stream.gpu.steps import Cleaned, OverBlur, OverPlanes, Refined, Shown
 from stream.letterbox import Letterbox, input_hw_for
 from stream.matte import MatteRefiner
-from stream.networks import RECORDED_AREA
+from stream.networks import RECORDED_AREAS
 
 SIZES_HW = ((1080, 1920), (2160, 3840))
 WARM_UP = 50
@@ -85,7 +85,7 @@ def frames_per_second(slots: Slots, frame: Frame, plan, count: int) -> float:
 
 def measure(size_hw: tuple[int, int], count: int) -> None:
     frame, behind = pictured(size_hw, 0), pictured(size_hw, 1)
-    input_hw = input_hw_for(size_hw, RECORDED_AREA)
+    input_hw = input_hw_for(size_hw, RECORDED_AREAS["person"])
     letterbox = Letterbox.fit(size_hw, input_hw)
     answer = probe(input_hw)[1]
     with closing(Gpu()) as gpu:

@@ -16,7 +16,7 @@ from export.parity import compare
 from export.to_fp16 import fp16_from_onnx
 from export.to_int8 import int8_from_onnx
 from export.to_onnx import onnx_from_keras, open_keras
-from stream.networks import RECORDED_AREA
+from stream.networks import RECORDED_AREAS, SHIPPED
 from train import TrainError
 from train.collection import COMPOSITE, validation
 from train.journal import CONFIG
@@ -46,9 +46,10 @@ def main(config: ExportConfig) -> Path:
         seen = frames(onnx_file, data, config.calibration_pictures, size_hw)
         int8_from_onnx(onnx_file, int8_file, seen)
         groups = validation(data)
+        area = RECORDED_AREAS.get(config.name, RECORDED_AREAS[SHIPPED["default"]])
         scores = {
-            "fp32": score(onnx_file, groups, RECORDED_AREA),
-            "int8": score(int8_file, groups, RECORDED_AREA),
+            "fp32": score(onnx_file, groups, area),
+            "int8": score(int8_file, groups, area),
             "int8, live": score(int8_file, groups),
         }
         check_loss(scores, config.int8_loss)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -77,7 +78,11 @@ def screen(*words: str, term: str = "xterm") -> str:
     call = [sys.executable, "-c", PROGRAM, *words]
     with os.fdopen(ours, "rb", 0) as screen, os.fdopen(theirs, "wb", 0) as terminal:
         subprocess.run(call, stderr=terminal, env=environment, check=True, timeout=60)
-        return screen.read(65536).decode()
+        sent = b""
+        # What a terminal is sent comes in pieces, and after the program has ended.
+        while b"the end" not in sent and select.select([screen], [], [], 20)[0]:
+            sent += screen.read(65536)
+        return sent.decode()
 
 
 def test_on_a_terminal_one_line_is_rewritten_and_the_log_goes_above() -> None:

@@ -50,7 +50,8 @@ def test_the_network_sees_what_the_app_shows_it(tmp_path, picture_hw, size_hw):
     backend = Listener(size_hw)
     Segmenter(backend).segment(read_picture(tmp_path / "picture.png").frame)
     ours = letterbox(picture, size_hw).astype(np.float32)
-    assert np.abs(backend.image[0] - ours).max() <= 1.01  # ours was rounded to whole levels
+    # The app shrinks by halves first, and rounds to whole levels at each step.
+    assert np.abs(backend.image[0] - ours).max() <= 2.01
 
 
 def test_letterbox_and_back_lands_on_the_same_pixel():
