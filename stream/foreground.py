@@ -41,13 +41,14 @@ def clean(frame: Frame, alpha: Alpha) -> Frame:
     estimate = _Estimate(_sampled(alpha, small_hw))
     edges: dict[tuple[int, ...], tuple[NDArray[np.intp], Alpha]] = {}
     planes: list[Plane] = []
+    top = (1 << frame.layout.depth) - 1
     for number, plane in enumerate(frame.planes):
         if plane.shape not in edges:
             edges[plane.shape] = _edge(alpha_at(alpha, plane.shape))
         where, part = edges[plane.shape]
         own = plane.ravel()[where].astype(np.float32)
         person, room = (
-            _sampled(np.rint(colors).astype(plane.dtype), plane.shape).ravel()[where]
+            _sampled(_whole(colors, top, plane.dtype), plane.shape).ravel()[where]
             for colors in estimate.of(plane)
         )
         color, _ = _shared_out(own, part, person.astype(np.float32), room.astype(np.float32))
@@ -55,6 +56,11 @@ def clean(frame: Frame, alpha: Alpha) -> Frame:
         cleaned.ravel()[where] = _in_range(color, own, frame, number)
         planes.append(cleaned)
     return frame.with_planes(tuple(planes))
+
+
+def _whole(colors: _Colors, top: int, dtype: Any) -> Plane:
+    """Stored values; an estimate may lie beyond them, and must not begin anew at 0."""
+    return np.rint(np.clip(colors, 0, top)).astype(dtype)
 
 
 def _edge(alpha: Alpha) -> tuple[NDArray[np.intp], Alpha]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from stream.backgrounds import open_background
 from stream.compose import alpha_at, composite
 from stream.foreground import clean
-from stream.frame import ColorTags, Matrix, Primaries, Transfer
+from stream.frame import SRGB, ColorTags, Frame, Matrix, Primaries, Transfer
 from stream.matte import MatteRefiner, evenly
 
 FORMATS = ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv411p", "gbrp", "gbrp16le", "gray"]
@@ -174,3 +176,16 @@ def test_the_blurred_room_is_none_of_the_cleaned_colors(make_frame, format) -> N
 )
 def test_only_what_blends_asks_for_clean_edges(spec, blends) -> None:
     assert open_background(spec).blends is blends
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_estimate_beyond_white_does_not_begin_anew_at_black(seed) -> None:
+    rng = np.random.default_rng(seed)
+    columns = np.arange(320)[np.newaxis]
+    plane = np.repeat(np.where(columns < 160, 255, 0).astype(np.uint8), 240, axis=0)
+    # A matte that lags behind the edge, now more, now less, takes white for a mixture.
+    edge = 150 + rng.uniform(-12, 25) + rng.normal(0, 3, (240, 1))
+    alpha = np.clip((edge - columns) / rng.uniform(5, 30) + 0.5, 0, 1).astype(np.float32)
+    frame = Frame((plane,) * 3, "gbrp", SRGB, 0, Fraction(1, 30), 0)
+    for cleaned in clean(frame, alpha).planes:
+        assert cleaned[plane == 255].min() > 150
