@@ -16,6 +16,7 @@ HELD = {
     "woke_s": 0.4,
     "memory_grown_mb": 0.5,
     "descriptors": [9],
+    "seconds": 3600.0,
 }
 
 
@@ -44,6 +45,10 @@ def test_all_bars_hold():
 def test_each_bar_can_be_missed(bar, value):
     missed = [name for name, holds in verdict.judge({**HELD, bar: value}).items() if not holds]
     assert missed == [bar]
+
+
+def test_what_a_short_run_takes_once_is_no_growth():
+    assert all(verdict.judge({**HELD, "memory_grown_mb": 2.4, "seconds": 120.0}).values())
 
 
 def test_memory_that_grows_has_its_slope():
