@@ -19,12 +19,17 @@ async function look() {
   video.srcObject = await navigator.mediaDevices.getUserMedia(
     {video: {deviceId: {exact: wanted.deviceId}}})
   await new Promise(shown => video.requestVideoFrameCallback(shown))
-  await new Promise(shown => video.requestVideoFrameCallback(shown))
   canvas.width = video.videoWidth, canvas.height = video.videoHeight
   const context = canvas.getContext('2d')
-  context.drawImage(video, 0, 0)
+  let corner = []
+  // The browser's first pictures are its own, and black; nothing that is sent here is.
+  for (let tries = 0; tries < 90 && !corner.slice(0, 3).some(Boolean); tries++) {
+    await new Promise(shown => video.requestVideoFrameCallback(shown))
+    context.drawImage(video, 0, 0)
+    corner = Array.from(context.getImageData(8, 8, 1, 1).data)
+  }
   return {cameras: cameras.map(each => each.label), size: [canvas.width, canvas.height],
-    corner: Array.from(context.getImageData(8, 8, 1, 1).data)}
+    corner: corner}
 }
 look().catch(error => ({error: String(error)}))
   .then(seen => fetch('/', {method: 'POST', body: JSON.stringify(seen)}))
