@@ -17,10 +17,9 @@ from stream.blur import Blur
 from stream.color import rgb_of
 from stream.frame import Frame
 from stream.main import limit_threads
+from stream.pipeline import StageClock
+from stream.sinks.discard import Discard
 from stream.sources.test_pattern import Loop
-
-_STAGES = ("to RGB", "network", "composite", "from RGB")
-_BLUR_PX = 18.0  # at 720 lines, as ours by default
 
 
 class PeerLine:
@@ -35,42 +34,36 @@ class PeerLine:
         self.name = peer.name
         self._peer, self._config = peer, config
         self._frames = made_ahead(config)
-        self._behind = None
-        background = open_background(config.background)
-        if not isinstance(background, Blur):
-            like = self._frames[0]
-            self._behind = np.rint(rgb_of(background.alone(like), like.size_hw) * 255).astype("u1")
+        background, like = open_background(config.background), self._frames[0]
+        self._blur_px = background.blur_px if isinstance(background, Blur) else None
+        self._behind = np.rint(rgb_of(background.alone(like), like.size_hw) * 255).astype("u1")
 
     def run(self, frames: int) -> Part:
         """Warm up, carry so many frames, and tell what it took."""
         self._peer.forget()
         limit_threads(0)
-        stages: dict[str, list[float]] = {name: [] for name in _STAGES}
-        ages_ms: list[float] = []
-        cpu_s = [0.0]
-        moments_s = [0.0]
-        for number, frame in enumerate(
-            islice(Loop(self._frames, self._config.rate), WARM_UP + frames)
-        ):
-            if number == WARM_UP:
-                cpu_s, began_s = [time.process_time()], time.perf_counter()
-            moments_s = [time.perf_counter()]
-            rgb = _rgb(frame)
-            moments_s.append(time.perf_counter())
-            alpha = self._peer.alpha(rgb)
-            moments_s.append(time.perf_counter())
-            blended = self._blended(rgb, alpha[:, :, np.newaxis])
-            moments_s.append(time.perf_counter())
-            cv2.cvtColor(blended, cv2.COLOR_RGB2YUV_I420)
-            moments_s.append(time.perf_counter())
-            if number >= WARM_UP:
-                ages_ms.append((time.monotonic_ns() - frame.captured_ns) / 1e6)
-                for (_, spent_ms), before_s, after_s in zip(
-                    stages.items(), moments_s, moments_s[1:], strict=False
-                ):
-                    spent_ms.append(1000 * (after_s - before_s))
-        cpu = time.process_time() - cpu_s[0]
-        return Part(frames, moments_s[-1] - began_s, cpu, ages_ms, stages, frames)
+        clock, sink = StageClock(WARM_UP), Discard()
+        cpu_s: list[float] = []  # when warm and at the end
+        for frame in islice(Loop(self._frames, self._config.rate), WARM_UP + frames):
+            with clock("to RGB"):
+                rgb = _rgb(frame)
+            with clock("network"):
+                alpha = self._peer.alpha(rgb)
+            with clock("composite"):
+                blended = self._blended(rgb, alpha[:, :, np.newaxis])
+            with clock("from RGB"):
+                cv2.cvtColor(blended, cv2.COLOR_RGB2YUV_I420)
+            sink.write(frame)
+            if len(sink.ages_ns) in (WARM_UP, WARM_UP + frames):
+                cpu_s.append(time.process_time())
+        return Part(
+            frames,
+            sink.seconds_after(WARM_UP),
+            cpu_s[1] - cpu_s[0],
+            sink.ages_ms_after(WARM_UP),
+            clock.times_ms(),
+            network_runs=frames,
+        )
 
     def result(self, parts: Sequence[Part], peak_rss_mb: float | None) -> Result:
         """The figures of all its parts."""
@@ -91,8 +84,8 @@ class PeerLine:
 
     def _blended(self, rgb: NDArray[np.uint8], alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
         behind = self._behind
-        if behind is None:
-            behind = cv2.GaussianBlur(rgb, (0, 0), _BLUR_PX * min(rgb.shape[:2]) / 720)
+        if self._blur_px is not None:
+            behind = cv2.GaussianBlur(rgb, (0, 0), self._blur_px * min(rgb.shape[:2]) / 720)
         return (alpha * rgb + (1 - alpha) * behind).astype(np.uint8)
 
 

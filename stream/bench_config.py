@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from stream import StreamError
 from stream.config import DEFAULT_BACKGROUND, PersonConfig, parsed_size_hw
+from stream.networks import EngineName, Precision
 
-# What reads the command line looks for the types of inherited fields here.
-from stream.networks import EngineName, Precision  # noqa: F401
-
-_SETTINGS = (
-    "network",
-    "precision",
-    "engine",
-    "edges",
-    "background",
-    "size",
-    "grow",
-    "feather",
-    "rate",
-    "threads",
-)
+# What two settings may differ in: what a value is read by, or which ones there are.
+_SETTINGS: dict[str, Callable[[str], object] | tuple[str, ...]] = {
+    "network": str,
+    "precision": get_args(Precision),
+    "engine": get_args(EngineName),
+    "edges": str,
+    "background": str,
+    "size": str,
+    "grow": float,
+    "feather": float,
+    "rate": float,
+    "threads": int,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,6 @@ class BenchConfig(PersonConfig):
 
     def with_setting(self, words: str) -> BenchConfig:
         """This with what `name=value,name=value` says. Raises StreamError where it says nothing."""
-        kinds = get_type_hints(BenchConfig)
         changes: dict[str, Any] = {}
         for word in words.split(","):
             name, _, value = word.partition("=")
@@ -95,20 +94,14 @@ class BenchConfig(PersonConfig):
                     f"cannot read the setting {word!r}: give name=value, with one of "
                     f"{', '.join(_SETTINGS)}"
                 )
-            number = next(
-                (each for each in (int, float) if each in (kinds[name], *get_args(kinds[name]))),
-                None,
-            )
+            kind = _SETTINGS[name]
+            if isinstance(kind, tuple):
+                if value not in kind:
+                    raise StreamError(f"cannot read {word!r}: give one of {', '.join(kind)}")
+                changes[name] = value
+                continue
             try:
-                changes[name] = value if number is None else number(value)
+                changes[name] = kind(value)
             except ValueError:
                 raise StreamError(f"cannot read {word!r}: give a number") from None
-            offered = [
-                each
-                for kind in (kinds[name], *get_args(kinds[name]))
-                for each in get_args(kind)
-                if isinstance(each, str)
-            ]
-            if offered and value not in offered:
-                raise StreamError(f"cannot read {word!r}: give one of {', '.join(offered)}")
         return replace(self, compare=None, **changes)

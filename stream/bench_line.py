@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from stream.control import LiveControl, Settings
 from stream.frame import Frame
 from stream.interfaces import Backend
 from stream.main import cleaning, held, limit_threads, refiner
-from stream.networks import OWN_PRECISION
+from stream.networks import Precision
 from stream.pipeline import StageClock, run
 from stream.segmenter import CautiousSegmenter, Segmenter, display_hw
 from stream.sinks.discard import Discard
@@ -96,9 +97,9 @@ class BenchLine:
         cpu_s, runs, dropped = (after - before for before, after in zip(*marks, strict=True))
         return Part(
             frames=frames,
-            seconds=(sink.delivered_ns[-1] - sink.delivered_ns[WARM_UP - 1]) / 1e9,
+            seconds=sink.seconds_after(WARM_UP),
             cpu_s=cpu_s,
-            ages_ms=[age_ns / 1e6 for age_ns in sink.ages_ns[WARM_UP:]],
+            ages_ms=sink.ages_ms_after(WARM_UP),
             stages_ms=_stages(clock.times_ms()),
             network_runs=round(runs),
             dropped=round(dropped),
@@ -120,9 +121,7 @@ class BenchLine:
             rate=self._config.rate,
             threads=self._threads,
             engine=self._backend.name,
-            precision=next(
-                (word for word in words if word in OWN_PRECISION.values() or word == "fp32"), None
-            ),
+            precision=next((word for word in words if word in get_args(Precision)), None),
             peak_rss_mb=peak_rss_mb,
         )
         if self._config.rate is None and result.network_runs != result.frames:
@@ -139,9 +138,12 @@ class BenchLine:
 
 def made_ahead(config: BenchConfig) -> list[Frame]:
     """The frames of the clip or of the test pattern. Raises StreamError."""
-    if config.input is not None:
-        return frames_of(config.input, config.size_hw)
-    return drawn(config.size_hw or _SIZE_HW)
+    return _frames(config.input, config.size_hw)
+
+
+@lru_cache(maxsize=1)  # contenders are shown the same, and need not each hold it
+def _frames(clip: str | None, size_hw: tuple[int, int] | None) -> list[Frame]:
+    return drawn(size_hw or _SIZE_HW) if clip is None else frames_of(clip, size_hw)
 
 
 def _stages(times_ms: dict[str, list[float]]) -> dict[str, list[float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ import av
 from stream import StreamError
 from stream.bench_config import BenchConfig
 from stream.bench_report import Table
-from stream.config import VideoConfig
+from stream.config import PersonConfig, VideoConfig
 from stream.main import video
 from stream.reasons import reason
 from stream.sinks.codecs import CODECS
@@ -60,19 +61,8 @@ def against_transcode(config: BenchConfig, on_frames: OnFrames) -> list[Table]:
 
 def _ours(config: BenchConfig, output: Path) -> VideoConfig:
     assert config.video is not None
-    return VideoConfig(
-        config.video,
-        output,
-        network=config.network,
-        precision=config.precision,
-        engine=config.engine,
-        threads=config.threads,
-        grow=config.grow,
-        feather=config.feather,
-        edges=config.edges,
-        background=config.background,
-        force=True,
-    )
+    person = {each.name: getattr(config, each.name) for each in fields(PersonConfig)}
+    return VideoConfig(config.video, output, background=config.background, force=True, **person)
 
 
 def _transcode(clip: str, output: Path) -> int:
