@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.compose import alpha_at, in_bytes
+from stream import loops
+from stream.compose import alpha_at
 from stream.frame import Alpha, Frame, Plane
 
 Clean = Callable[[Frame, Alpha], Frame]
@@ -18,8 +19,6 @@ _LINES = 120  # colors are estimated on a picture of so many lines: they vary sl
 _WIDE_PX, _NARROW_PX = 9, 3  # sides of the windows, in that picture's pixels
 # Where nothing of a side is near, its color is that of the picture itself, and not black.
 _LEAST_WEIGHT = np.float32(1e-3)
-
-_Colors = NDArray[np.float32]  # stored values of one plane
 
 
 def as_it_came(frame: Frame, alpha: Alpha) -> Frame:
@@ -38,84 +37,28 @@ def clean(frame: Frame, alpha: Alpha) -> Frame:
     """
     scale = min(1.0, _LINES / min(frame.size_hw))
     small_hw = tuple(max(1, round(side * scale)) for side in frame.size_hw)
-    estimate = _Estimate(_sampled(alpha, small_hw))
-    edges: dict[tuple[int, ...], tuple[NDArray[np.intp], Alpha]] = {}
+    small = np.stack([_sampled(plane, small_hw) for plane in frame.planes]).astype(np.float32)
+    colors = np.empty((len(small), 2, *small_hw), np.float32)
+    part = loops.plain(_sampled(alpha, small_hw))
+    loops.estimate(small, part, _WIDE_PX, _NARROW_PX, _LEAST_WEIGHT, colors)
+    parts: dict[tuple[int, ...], Alpha] = {}
     planes: list[Plane] = []
-    top = (1 << frame.layout.depth) - 1
     for number, plane in enumerate(frame.planes):
-        if plane.shape not in edges:
-            edges[plane.shape] = _edge(alpha_at(alpha, plane.shape))
-        where, part = edges[plane.shape]
-        own = plane.ravel()[where].astype(np.float32)
-        person, room = (
-            _sampled(_whole(colors, top, plane.dtype), plane.shape).ravel()[where]
-            for colors in estimate.of(plane)
-        )
-        color, _ = _shared_out(own, part, person.astype(np.float32), room.astype(np.float32))
-        cleaned = plane.copy()
-        cleaned.ravel()[where] = _in_range(color, own, frame, number)
-        planes.append(cleaned)
+        if plane.shape not in parts:
+            parts[plane.shape] = loops.plain(alpha_at(alpha, plane.shape))
+        planes.append(np.array(plane, order="C"))
+        down, across = (loops.axis(*sides) for sides in zip(small_hw, plane.shape, strict=True))
+        ends = _range(frame, number)
+        loops.free(planes[-1], parts[plane.shape], colors[number], down, across, *ends)
     return frame.with_planes(tuple(planes))
 
 
-def _whole(colors: _Colors, top: int, dtype: Any) -> Plane:
-    """Stored values; an estimate may lie beyond them, and must not begin anew at 0."""
-    return np.rint(np.clip(colors, 0, top)).astype(dtype)
-
-
-def _edge(alpha: Alpha) -> tuple[NDArray[np.intp], Alpha]:
-    """Where in the flat plane the alpha is neither 0 nor 1, in 255ths, and what it is there."""
-    where = np.flatnonzero(in_bytes(alpha) - np.uint8(1) < 254)  # 0 - 1 is 255
-    return where, alpha.ravel()[where]
-
-
-class _Estimate:
-    """Smooth colors of the person and of the room, for a small alpha (h, w)."""
-
-    def __init__(self, alpha: Alpha) -> None:
-        self._alpha = alpha
-        self._inside, self._outside = _Weighted(alpha), _Weighted(1 - alpha)
-
-    def of(self, plane: Plane) -> tuple[_Colors, _Colors]:
-        """(h, w) the person's colors and the room's, of a plane of any size."""
-        small = _sampled(plane, self._alpha.shape).astype(np.float32)
-        person, room = _shared_out(
-            small,
-            self._alpha,
-            self._inside.mean(small, _WIDE_PX),
-            self._outside.mean(small, _WIDE_PX),
-        )
-        return self._inside.mean(person, _NARROW_PX), self._outside.mean(room, _NARROW_PX)
-
-
-class _Weighted:
-    """Means over windows in which every pixel counts by its weight."""
-
-    def __init__(self, weight: Alpha) -> None:
-        self._weight = weight + _LEAST_WEIGHT
-        self._norms = {px: cv2.blur(self._weight, (px, px)) for px in (_WIDE_PX, _NARROW_PX)}
-
-    def mean(self, colors: _Colors, side_px: int) -> _Colors:
-        """(h, w) the mean around every pixel."""
-        return cv2.blur(colors * self._weight, (side_px, side_px)) / self._norms[side_px]
-
-
-def _shared_out(
-    picture: _Colors, alpha: Alpha, person: _Colors, room: _Colors
-) -> tuple[_Colors, _Colors]:
-    """The colors nearest to `person` and `room` of which alpha mixes exactly the picture."""
-    rest = picture - room - alpha * (person - room)
-    rest /= alpha * alpha + (1 - alpha) * (1 - alpha)
-    return person + alpha * rest, room + (1 - alpha) * rest
-
-
-def _in_range(color: _Colors, own: _Colors, frame: Frame, number: int) -> _Colors:
-    """Whole values that the format calls colors; what was beyond them may stay as far beyond."""
+def _range(frame: Frame, number: int) -> tuple[np.float32, np.float32]:
+    """The least and the most of the values that the format calls colors."""
     unit = 1 << (frame.layout.depth - 8)
-    low, high = 0, 256 * unit - 1
     if frame.layout.family == "yuv" and not frame.color.full_range:
-        low, high = 16 * unit, (240 if number else 235) * unit
-    return np.rint(np.clip(color, np.minimum(low, own), np.maximum(high, own)))
+        return np.float32(16 * unit), np.float32((240 if number else 235) * unit)
+    return np.float32(0), np.float32(256 * unit - 1)
 
 
 def _sampled(plane: NDArray[Any], size_hw: tuple[int, ...]) -> NDArray[Any]:

@@ -96,9 +96,6 @@ static __device__ float sized(const T* map, int pitch, int h, int w, int y, int 
 
 static __device__ u8 stored(float v) { return (u8)rintf(clipped(v, 0.f, 255.f)); }
 
-// compose.in_bytes.
-static __device__ u8 in_bytes(float alpha) { return stored(255 * alpha); }
-
 extern "C" __global__ void sized_bytes(const u8* map, int h, int w, u8* to, int to_h, int to_w) {
     INSIDE(to_w, to_h);
     float v = sized(map + (long long)Z * h * w, w, h, w, Y, X, to_h, to_w);
@@ -370,21 +367,20 @@ extern "C" __global__ void wide_colors(
 
 // _Estimate.of, the narrow windows. Z: person's and room's colors of every plane.
 extern "C" __global__ void narrow_colors(
-    const float* small, const float* wide, int h, int w, float least, int window, u8* colors) {
+    const float* small, const float* wide, int h, int w, float least, int window, float* colors) {
     INSIDE(w, h);
     int n = h * w;
-    colors[Z * n + Y * w + X] =
-        stored(near_mean(wide + Z * n, small, Z % 2, least, h, w, Y, X, window));
+    colors[Z * n + Y * w + X] = near_mean(wide + Z * n, small, Z % 2, least, h, w, Y, X, window);
 }
 
 // clean, in place. Z: planes of one size; colors: their person's, room's, and so on.
 extern "C" __global__ void clean(
-    u8* plane, int h, int w, const float* alpha, int full_h, int full_w, const u8* colors,
+    u8* plane, int h, int w, const float* alpha, int full_h, int full_w, const float* colors,
     int small_h, int small_w, float low, float high) {
     INSIDE(w, h);
     float a = sized(alpha, full_w, full_h, full_w, Y, X, h, w);
-    if (in_bytes(a) == 0 || in_bytes(a) == 255) return;
-    const u8* near = colors + 2 * Z * small_h * small_w;
+    if (stored(255 * a) == 0 || stored(255 * a) == 255) return;
+    const float* near = colors + 2 * Z * small_h * small_w;
     float person = point(near, small_h, small_w, Y, X, h, w);
     float room = point(near + small_h * small_w, small_h, small_w, Y, X, h, w);
     u8* at = plane + ((long long)Z * h + Y) * w + X;
@@ -443,6 +439,5 @@ extern "C" __global__ void composite(
     long long at = ((long long)Z * h + Y) * w + X;
     const u8* far = behind + (long long)Z * behind_h * behind_w;
     int b = (int)rintf(sized(far, behind_w, behind_h, behind_w, Y, X, h, w));
-    int weight = in_bytes(sized(alpha, full_w, full_h, full_w, Y, X, h, w));
-    to[at] = (u8)(b + (int)rintf((plane[at] - b) * weight / 255.f));
+    to[at] = stored(b + (plane[at] - b) * sized(alpha, full_w, full_h, full_w, Y, X, h, w));
 }

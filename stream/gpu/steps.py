@@ -131,7 +131,7 @@ class Cleaned:
         scale = min(1.0, foreground._LINES / min(alpha.hw))
         h, w = (max(1, round(side * scale)) for side in alpha.hw)
         small, wide = work.array("small", (h, w), 4), work.array("wide", (h, w), 6)
-        colors, least = work.array("colors", (h, w), 6, 1), float(foreground._LEAST_WEIGHT)
+        colors, least = work.array("colors", (h, w), 6), float(foreground._LEAST_WEIGHT)
         planes = came.luma, *alpha.hw, came.chroma, *came.chroma.hw
         work.run("sample", (h, w), alpha, *planes, small, h, w)
         work.run("wide_colors", (3, h, w), small, h, w, least, foreground._WIDE_PX, wide)
