@@ -97,6 +97,43 @@ def blend(plane: Plane, behind: Plane, alpha: Alpha, to: Plane) -> None:
                     to[y, x] = np.int32(mixed + _HALF)
 
 
+@cache
+def axis(few: _Count, many: _Count) -> Axis:
+    """Of each of `many` pixels, which of `few` lie before and after it, and how far it is on its
+    way from the one to the other; centered, as in cv2.resize."""
+    at = np.clip((np.arange(many) + 0.5) * few / many - 0.5, 0, few - 1)
+    before = at.astype(np.uint64)
+    after = np.minimum(before + np.uint64(1), np.uint64(few - 1))
+    return before, after, (at - before).astype(np.float32)
+
+
+@_compiled(
+    *(
+        f"({v}[:, ::1], f4[:, ::1], {_AXIS}, f4[:, ::1], {_AXIS}, f4, f4, f4[:, ::1])"
+        for v in ("u1", "u2")
+    )
+)
+def weigh(
+    plane: Plane,
+    gain: Alpha,
+    gain_down: Axis,
+    rest: Alpha,
+    rest_down: Axis,
+    low: _Float,
+    high: _Float,
+    to: Alpha,
+) -> None:
+    """gain * plane + rest, held between low and high; gain and rest are as wide as the plane, and
+    as high by their axes."""
+    for y in range(np.uint64(to.shape[0])):
+        first, second, gain_part = gain_down[0][y], gain_down[1][y], gain_down[2][y]
+        above, below, rest_part = rest_down[0][y], rest_down[1][y], rest_down[2][y]
+        for x in range(to.shape[1]):
+            by = gain[first, x] + (gain[second, x] - gain[first, x]) * gain_part
+            more = rest[above, x] + (rest[below, x] - rest[above, x]) * rest_part
+            to[y, x] = min(max(np.float32(plane[y, x]) * by + more, low), high)
+
+
 @_compiled()
 def _mirrored(at: _Count, count: _Count) -> np.uint64:
     while not 0 <= at < count:
@@ -182,16 +219,6 @@ def estimate(
         _share_out(picture, alpha, found)
         for side in range(2):
             _means(found[side], weights[side], narrow[side], narrow_px, found[side])
-
-
-@cache
-def axis(few: _Count, many: _Count) -> Axis:
-    """Of each of `many` pixels, which of `few` lie before and after it, and how far it is on its
-    way from the one to the other; centered, as in cv2.resize."""
-    at = np.clip((np.arange(many) + 0.5) * few / many - 0.5, 0, few - 1)
-    before = at.astype(np.uint64)
-    after = np.minimum(before + np.uint64(1), np.uint64(few - 1))
-    return before, after, (at - before).astype(np.float32)
 
 
 @_compiled()

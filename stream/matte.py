@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
+from stream import loops
 from stream.compose import sized
-from stream.frame import Alpha, Frame
+from stream.frame import Alpha, Frame, Plane
 
 # A sigmoid never quite says 0 or 1: without firm ends a breath of the old room lies over every
 # new one, and the person's own pixels are never quite theirs.
@@ -42,7 +43,6 @@ class MatteRefiner:
         """(h, w) of any size → (H, W) of the frame's: 0 up to 0.1, 1 from 0.9, linear between."""
         span = np.float32(_SURELY_PERSON - _SURELY_BACKGROUND)
         refined = self._enlarge((alpha - np.float32(_SURELY_BACKGROUND)) / span, frame)
-        np.clip(refined, 0, 1, out=refined)
         scale = min(frame.size_hw) / 720
         if self._grow_px:
             refined = grown(refined, self._grow_px * scale)
@@ -82,17 +82,16 @@ def feathered(alpha: Alpha, px: float) -> Alpha:
 
 
 def evenly(alpha: Alpha, frame: Frame) -> Alpha:
-    """(h, w) of any size → (H, W) of the frame's, whatever the picture shows."""
-    return sized(alpha, frame.size_hw)
+    """(h, w) of any size → (H, W) of the frame's, 0-1, whatever the picture shows."""
+    return np.clip(sized(alpha, frame.size_hw), 0, 1)
 
 
 def along_edges(alpha: Alpha, frame: Frame) -> Alpha:
-    """(h, w) of any size → (H, W) of the frame's, with the frame's own edges.
+    """(h, w) of any size → (H, W) of the frame's, 0-1, with the frame's own edges.
 
     The fast guided filter (He and Sun 2015, arXiv:1505.00996), guided by all of the frame's
     planes: in every window of a small picture the matte is taken as a sum of gain * plane, plus
     an offset; gains and offsets are enlarged, and the full-size planes give the matte its edges.
-    Values beyond 0 and 1 stay beyond them.
     """
     h, w = frame.size_hw
     small_hw = (
@@ -105,19 +104,29 @@ def along_edges(alpha: Alpha, frame: Frame) -> Alpha:
         for plane, scale in zip(frame.planes, scales, strict=True)
     ]
     gains, offset = _lines(sized(alpha, small_hw), guides)
-    # The planes of one size are summed up there: of 4:2:0, two thirds of the work at a quarter.
-    sums: dict[tuple[int, ...], Alpha] = {}
-    for plane, gain, scale in zip(frame.planes, gains, scales, strict=True):
-        gain = sized(gain, plane.shape)
-        part = cv2.multiply(plane, gain, dst=gain, scale=scale, dtype=cv2.CV_32F)
-        so_far = sums.get(plane.shape)
-        sums[plane.shape] = part if so_far is None else cv2.add(so_far, part, dst=part)
-    *larger, smallest = sorted(sums, key=lambda hw: hw[0] * hw[1], reverse=True)
-    refined = cv2.add(sums[smallest], sized(offset, smallest))
-    for hw in reversed(larger):
-        # Compressed chroma comes in steps, which unsmoothed are stairs in the matte's outline.
-        refined = cv2.add(sums[hw], sized(cv2.blur(refined, (3, 3)), hw))
+    # The smaller planes first: of 4:2:0, two thirds of the work is done at a quarter.
+    terms = sorted(zip(frame.planes, gains, scales, strict=True), key=lambda term: term[0].size)
+    refined, before_hw = offset, terms[0][0].shape
+    for plane, gain, scale in terms:
+        if plane.shape != before_hw:
+            # Compressed chroma comes in steps, which unsmoothed are stairs in the matte's outline.
+            refined, before_hw = cv2.blur(refined, (3, 3)), plane.shape
+        ends = (0.0, 1.0) if plane is terms[-1][0] else (-np.inf, np.inf)
+        refined = _weighed(plane, gain * np.float32(scale), refined, *ends)
     return refined
+
+
+def _weighed(plane: Plane, gain: Alpha, rest: Alpha, low: float, high: float) -> Alpha:
+    """gain * plane + rest, both enlarged to the plane's size; in height, as the sum is made."""
+    h, w = plane.shape
+    gain, rest = (
+        values if values.shape[1] == w else cv2.resize(values, (w, len(values)))
+        for values in (gain, rest)
+    )
+    summed = np.empty((h, w), np.float32)
+    axes = loops.axis(len(gain), h), loops.axis(len(rest), h)
+    loops.weigh(loops.plain(plane), gain, axes[0], rest, axes[1], low, high, summed)
+    return summed
 
 
 def _scales(frame: Frame) -> list[float]:

@@ -89,6 +89,18 @@ def test_the_persons_own_values_are_what_explains_the_plane(size_hw, dtype) -> N
     assert np.array_equal(freed[~is_edge], plane[~is_edge])
 
 
+@pytest.mark.parametrize("size_hw", [(9, 40), (30, 200)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_plane_is_weighed_by_maps_of_any_height(size_hw, dtype) -> None:
+    rng, (h, w) = np.random.default_rng(5), size_hw
+    plane = rng.integers(0, 255, size_hw, dtype)
+    gain, rest = (rng.normal(size=(rows, w)).astype(np.float32) for rows in (4, h))
+    to = np.empty(size_hw, np.float32)
+    loops.weigh(plane, gain, loops.axis(4, h), rest, loops.axis(h, h), -90, 90, to)
+    exact = np.clip(plane * cv2.resize(gain, (w, h)) + rest, -90, 90)
+    assert to == pytest.approx(exact, abs=1e-3) and to.min() == -90 and to.max() == 90
+
+
 @pytest.mark.parametrize(("few", "many"), [(1, 1), (1, 9), (5, 30), (7, 1280), (30, 7)])
 def test_an_axis_is_that_of_opencv(few, many) -> None:
     values = np.random.default_rng(4).random((few, 1), np.float32)

@@ -235,10 +235,10 @@ extern "C" __global__ void chroma_lines(
     const float* scales, float* sum) {
     INSIDE(w, h);
     int n = small_h * small_w;
-    float v = sized(lines + 3 * n, small_w, small_h, small_w, Y, X, h, w);
+    float v = point(lines + 3 * n, small_h, small_w, Y, X, h, w);
     for (int k = 0; k < 2; k++)
         v += scales[1] * chroma[((long long)k * h + Y) * w + X] *
-             sized(lines + (1 + k) * n, small_w, small_h, small_w, Y, X, h, w);
+             point(lines + (1 + k) * n, small_h, small_w, Y, X, h, w);
     sum[(long long)Y * w + X] = v;
 }
 
@@ -258,8 +258,8 @@ extern "C" __global__ void luma_lines(
     const float* scales, const float* chroma, int ch, int cw, float* alpha) {
     INSIDE(w, h);
     long long at = (long long)Y * w + X;
-    float v = luma[at] * scales[0] * sized(lines, small_w, small_h, small_w, Y, X, h, w);
-    alpha[at] = clipped(v + sized(chroma, cw, ch, cw, Y, X, h, w), 0.f, 1.f);
+    float v = luma[at] * scales[0] * point(lines, small_h, small_w, Y, X, h, w);
+    alpha[at] = clipped(v + point(chroma, ch, cw, Y, X, h, w), 0.f, 1.f);
 }
 
 // The firm ends alone, for evenly.
