@@ -12,11 +12,11 @@ from export.peers import Peer, open_peers
 from stream.backgrounds import open_background
 from stream.bench_config import BenchConfig
 from stream.bench_line import WARM_UP, made_ahead
-from stream.bench_report import Part, Result, pooled, processors
+from stream.bench_report import Part, Result, pooled
 from stream.blur import Blur
 from stream.color import rgb_of
 from stream.frame import Frame
-from stream.main import limit_threads
+from stream.main import limit_threads, processors
 from stream.pipeline import StageClock
 from stream.sinks.discard import Discard
 from stream.sources.test_pattern import Loop
@@ -58,9 +58,9 @@ class PeerLine:
                 cpu_s.append(time.process_time())
         return Part(
             frames,
-            sink.seconds_after(WARM_UP),
+            sink.seconds(WARM_UP, WARM_UP + frames),
             cpu_s[1] - cpu_s[0],
-            sink.ages_ms_after(WARM_UP),
+            sink.ages_ms(WARM_UP, WARM_UP + frames),
             clock.times_ms(),
             network_runs=frames,
         )

@@ -16,20 +16,21 @@ from stream import StreamError
 from stream.backends import open_backend
 from stream.backgrounds import open_background
 from stream.bench_config import BenchConfig
-from stream.bench_report import Part, Result, pooled, processors
+from stream.bench_report import Part, Result, pooled
 from stream.config import LiveConfig
 from stream.control import LiveControl, Settings
 from stream.frame import Frame
 from stream.interfaces import Backend
-from stream.main import cleaning, held, limit_threads, refiner
+from stream.main import cleaning, held, limit_threads, processors, refiner, shared_out
 from stream.networks import Precision
-from stream.pipeline import StageClock, run
+from stream.pipeline import OnFrame, StageClock, run
 from stream.segmenter import CautiousSegmenter, Segmenter, display_hw
 from stream.sinks.discard import Discard
 from stream.sources.live import Live
 from stream.sources.test_pattern import Loop, drawn, frames_of
 
 WARM_UP = 15  # frames at the start of each part that are not counted
+_MORE = 4  # after the last that counts: what is ahead of it is then as much as of the first
 _SIZE_HW = (720, 1280)
 
 
@@ -47,6 +48,8 @@ class BenchLine:
         self._frames = made_ahead(config)
         is_call = config.rate is not None
         self._threads = config.threads or (LiveConfig().threads if is_call else processors())
+        self._is_ahead = not is_call and self._threads > 1
+        for_network, self._for_opencv = shared_out(self._threads, self._is_ahead)
         with self._stack:
             opened = partial(held, self._stack)
             self._background = opened(open_background(config.background))
@@ -57,7 +60,7 @@ class BenchLine:
                         config.network,
                         engine=config.engine,
                         precision=config.precision,
-                        threads=self._threads,
+                        threads=for_network,
                         shown_hw=shown_hw,
                     )
                 )
@@ -71,6 +74,7 @@ class BenchLine:
         loop = Loop(self._frames, self._config.rate)
         control = LiveControl(Settings(self._config.background))
         marks: list[tuple[float, int, int]] = []  # when warm and at the end
+        runs_before = self._backend.runs
 
         def on_frame(done: int) -> None:
             if done in (WARM_UP, WARM_UP + frames):
@@ -81,33 +85,41 @@ class BenchLine:
                 control.change(ended=True)
 
         self._backend.clock = clock
-        limit_threads(self._threads)
         with closing(self._source(loop, frames, control)) as source:
-            kind = Segmenter if self._config.rate is None else CautiousSegmenter
-            run(
-                source,
-                kind(self._backend),
-                refiner(self._config),
-                cleaning(self._config, self._background),
-                self._background,
-                sink,
-                clock,
-                on_frame,
-            )
+            self._carry(source, sink, clock, on_frame)
         cpu_s, runs, dropped = (after - before for before, after in zip(*marks, strict=True))
+        if self._config.rate is None:  # at the marks, some were ahead
+            runs = self._backend.runs - runs_before - WARM_UP - _MORE
         return Part(
             frames=frames,
-            seconds=sink.seconds_after(WARM_UP),
+            seconds=sink.seconds(WARM_UP, WARM_UP + frames),
             cpu_s=cpu_s,
-            ages_ms=sink.ages_ms_after(WARM_UP),
-            stages_ms=_stages(clock.times_ms()),
+            ages_ms=sink.ages_ms(WARM_UP, WARM_UP + frames),
+            stages_ms=_stages(clock.times_ms(), frames),
             network_runs=round(runs),
             dropped=round(dropped),
         )
 
+    def _carry(
+        self, source: _First | Live, sink: Discard, clock: StageClock, on_frame: OnFrame
+    ) -> None:
+        limit_threads(self._for_opencv)
+        kind = Segmenter if self._config.rate is None else CautiousSegmenter
+        run(
+            source,
+            kind(self._backend),
+            refiner(self._config),
+            cleaning(self._config, self._background),
+            self._background,
+            sink,
+            clock,
+            on_frame,
+            ahead=self._is_ahead,
+        )
+
     def _source(self, loop: Loop, frames: int, control: LiveControl) -> _First | Live:
         if self._config.rate is None:
-            return _First(loop, WARM_UP + frames)
+            return _First(loop, WARM_UP + frames + _MORE)
         return Live(loop, lambda: None, self._frames[0], self._config.rate, control)
 
     def result(self, parts: Sequence[Part], peak_rss_mb: float | None) -> Result:
@@ -146,12 +158,13 @@ def _frames(clip: str | None, size_hw: tuple[int, int] | None) -> list[Frame]:
     return drawn(size_hw or _SIZE_HW) if clip is None else frames_of(clip, size_hw)
 
 
-def _stages(times_ms: dict[str, list[float]]) -> dict[str, list[float]]:
-    """The stages with segmenting in two: what the network gets ready, and itself."""
+def _stages(times_ms: dict[str, list[float]], frames: int) -> dict[str, list[float]]:
+    """The stages of so many frames, segmenting in two: what the network gets ready, and itself."""
     whole, network = times_ms.pop("segment"), times_ms.pop("network")
     # A stand-in is segmented without the network; there is none but while something is lost.
     thumbnail = [both - part for both, part in zip(whole[-len(network) :], network, strict=True)]
-    return {"thumbnail": thumbnail, "network": network, **times_ms}
+    stages = {"thumbnail": thumbnail, "network": network, **times_ms}
+    return {stage: spent[:frames] for stage, spent in stages.items()}
 
 
 class _First:

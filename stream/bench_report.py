@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 from collections.abc import Iterable, Sequence
@@ -109,13 +108,6 @@ def _histogram(ages: list[float], bins: int = 40) -> dict[str, list[float]]:
         "edges_ms": [low + step * edge for edge in range(bins + 1)],
         "counts": [*map(float, counts)],
     }
-
-
-def processors() -> int:
-    """How many processors this program may use; the engine and OpenCV take no more."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def peak_rss_mb() -> float | None:

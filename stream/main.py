@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, closing
@@ -68,15 +70,16 @@ def video(
             stack, ahead, here, behind, backend=backend, config=config, like=source.first
         )
         frames = run(
-            up, *stages, down, clock, lambda done: on_progress(done, source.frames_expected)
+            *(up, *stages, down, clock),
+            lambda done: on_progress(done, source.frames_expected),
+            ahead=stages is here and (config.threads or processors()) > 1,
         )
         if engine is not None:
             backend.close()  # now: others wait for it, and encoding the rest may take long
     return Report(
-        frames=frames,
-        seconds=time.monotonic() - began,
-        engine=backend.name,
-        output=str(config.output),
+        frames,
+        time.monotonic() - began,
+        *(backend.name, str(config.output)),
         stages_ms=clock.percentiles_ms(50, 95),
         notes=source.notes + sink.notes,
         losses=source.losses,
@@ -121,14 +124,19 @@ def held(stack: ExitStack, part: _Part) -> _Part:
 
 
 def open_engine(
-    config: PersonConfig, engine: EngineName, shown_hw: tuple[float, float] = WIDE, batch: int = 1
+    config: PersonConfig,
+    engine: EngineName,
+    shown_hw: tuple[float, float] = WIDE,
+    batch: int = 1,
+    is_ahead: bool = True,
 ) -> Backend:
-    """The engine that was asked for, at the size for what is recorded.
+    """The engine that was asked for, at the size for what is recorded; `is_ahead` as for run().
 
     For pictures, auto means the processor: an engine for each of their shapes takes longer to
     build than the pictures take.
     """
-    limit_threads(config.threads)
+    for_network, for_opencv = shared_out(config.threads, is_ahead)
+    limit_threads(for_opencv)
     return open_backend(
         config.network,
         recorded_area(config.network),
@@ -136,8 +144,25 @@ def open_engine(
         precision=config.precision,
         shown_hw=shown_hw,
         batch=batch,
-        threads=config.threads,
+        threads=for_network,
     )
+
+
+def shared_out(threads: int, is_ahead: bool) -> tuple[int, int]:
+    """How many threads the network gets, and how many each of OpenCV's steps.
+
+    All there are, if they take turns; if the network goes ahead, one is left to the others, which
+    is enough: two that wait for each other busily take half as much again of the processor.
+    """
+    threads = threads or processors()
+    return (max(1, threads - 1), 1) if is_ahead else (threads, threads)
+
+
+def processors() -> int:
+    """How many this program may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def limit_threads(threads: int) -> None:
@@ -205,7 +230,7 @@ def image(config: ImageConfig, on_progress: OnProgress = unheard) -> Report:
     with ExitStack() as stack:
         background = held(stack, open_background(config.background))
         engine = "cpu" if config.engine == "auto" else config.engine
-        backend = held(stack, open_engine(config, engine))
+        backend = held(stack, open_engine(config, engine, is_ahead=False))
         segmenter, matte = Segmenter(backend), refiner(config)
         cleaned = cleaning(config, background)
         for source, target in pairs:

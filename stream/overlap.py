@@ -1,4 +1,4 @@
-"""Decoding and encoding on threads of their own, so that they overlap with the network."""
+"""Decoding, segmenting and encoding on threads of their own, so that they overlap."""
 
 from __future__ import annotations
 
@@ -6,25 +6,40 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Generic, Protocol, TypeVar
 
 from stream.frame import Frame
-from stream.interfaces import Sink, Source
+from stream.interfaces import Sink
+
+_Item = TypeVar("_Item")
+_Read = TypeVar("_Read", covariant=True)
 
 _POLL_S = 0.2  # how long Ctrl-C or an error on the other side may go unnoticed
 
 
-class ReadAhead:
+class _Readable(Protocol[_Read]):
+    """A source of frames, or of whatever else comes one by one."""
+
+    @property
+    def is_live(self) -> bool: ...
+
+    def __iter__(self) -> Iterator[_Read]: ...
+
+    def close(self) -> None: ...
+
+
+class ReadAhead(Generic[_Item]):
     """A source whose frames are read by a thread, at most `depth` ahead."""
 
-    def __init__(self, source: Source, depth: int) -> None:
+    def __init__(self, source: _Readable[_Item], depth: int) -> None:
         self.is_live = source.is_live
         self._source = source
-        self._queue: queue.Queue[Frame | None] = queue.Queue(depth)
+        self._queue: queue.Queue[_Item | None] = queue.Queue(depth)
         self._error: BaseException | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._read, name="read ahead", daemon=True)
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[_Item]:
         """The frames, once; an error of the source is raised here."""
         self._thread.start()
         while (frame := _take(self._queue)) is not None:
@@ -32,7 +47,7 @@ class ReadAhead:
         if self._error is not None:
             raise self._error
 
-    def ready(self) -> Frame | None:
+    def ready(self) -> _Item | None:
         """The next frame, once iterating has begun; None where it is not read yet or all ended.
 
         An error of the source is raised here.
@@ -60,7 +75,7 @@ class ReadAhead:
             self._error = error
         self._put(None)
 
-    def _put(self, frame: Frame | None) -> bool:
+    def _put(self, frame: _Item | None) -> bool:
         return _offer(self._queue, frame, self._closing)
 
 
@@ -106,7 +121,7 @@ class WriteBehind:
             self._failed.set()
 
 
-def _take(frames: queue.Queue[Frame | None]) -> Frame | None:
+def _take(frames: queue.Queue[_Item | None]) -> _Item | None:
     # A wait without a time limit cannot be interrupted on Windows.
     while True:
         try:
@@ -115,7 +130,7 @@ def _take(frames: queue.Queue[Frame | None]) -> Frame | None:
             continue
 
 
-def _offer(frames: queue.Queue[Frame | None], item: Frame | None, stop: threading.Event) -> bool:
+def _offer(frames: queue.Queue[_Item | None], item: _Item | None, stop: threading.Event) -> bool:
     """Put an item, waiting for room; False if told to stop first."""
     while not stop.is_set():
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -14,6 +14,7 @@ from stream.foreground import Clean
 from stream.frame import Alpha, Frame
 from stream.interfaces import Background, Sink, Source
 from stream.meter import percentile
+from stream.overlap import ReadAhead
 
 _KEPT = 20_000  # times of each stage: eleven minutes of a call, which may last for hours
 
@@ -85,6 +86,27 @@ class StageClock:
         }
 
 
+class _Matted:
+    """The frames of a source, each with its own matte. A frame that repeats has none."""
+
+    def __init__(self, source: Source, segmenter: Segmenter, clock: StageClock) -> None:
+        self.is_live = source.is_live
+        self._source, self._segmenter, self._clock = source, segmenter, clock
+
+    def __iter__(self) -> Iterator[tuple[Frame, Alpha | None]]:
+        """Once."""
+        for number, frame in enumerate(self._source):
+            if number and frame.repeats:
+                yield frame, None
+                continue
+            with self._clock("segment"):
+                alpha = self._segmenter.segment(frame)
+            yield frame, alpha
+
+    def close(self) -> None:
+        """The source's owner closes it."""
+
+
 def run(
     source: Source,
     segmenter: Segmenter,
@@ -94,31 +116,35 @@ def run(
     sink: Sink,
     clock: StageClock,
     on_frame: OnFrame,
+    ahead: bool = False,
 ) -> int:
-    """Carry every frame from source to sink, in order, until the source ends; how many it were."""
+    """Carry every frame from source to sink, in order, until the source ends; how many it were.
+
+    With `ahead`, a thread of its own segments the next frame while this one is composited.
+    """
     shown: Frame | None = None
-    for frame in source:
-        if frame.repeats and shown is not None:
-            shown = replace(shown, pts=frame.pts)
-        else:
-            shown = composed(frame, segmenter, matte, clean, background, clock)
-        with clock("write"):
-            sink.write(shown)
-        on_frame(clock.count("write"))
+    matted = _Matted(source, segmenter, clock)
+    with closing(ReadAhead(matted, 1) if ahead else matted) as frames:
+        for frame, alpha in frames:
+            if frame.repeats and shown is not None:
+                shown = replace(shown, pts=frame.pts)
+            else:
+                shown = composed(frame, alpha, matte, clean, background, clock)
+            with clock("write"):
+                sink.write(shown)
+            on_frame(clock.count("write"))
     return clock.count("write")
 
 
 def composed(
     frame: Frame,
-    segmenter: Segmenter,
+    alpha: Alpha | None,
     matte: MatteRefiner,
     clean: Clean,
     background: Background,
     clock: StageClock,
 ) -> Frame:
     """A frame's composite; the background alone where there is no matte to be trusted."""
-    with clock("segment"):
-        alpha = segmenter.segment(frame)
     if alpha is None:
         with clock("alone"):
             return background.alone(frame)

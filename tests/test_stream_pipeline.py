@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -89,6 +90,7 @@ def test_every_frame_comes_out_in_order_with_its_own_time(make_frame, spec, over
         into,
         StageClock(),
         told.append,
+        ahead=overlapped,
     )
     into.close()
     assert done == 60 and told == list(range(1, 61))
@@ -108,6 +110,7 @@ def test_each_matte_lies_on_its_own_frame(make_frame, overlapped) -> None:
         into,
         StageClock(),
         lambda done: None,
+        ahead=overlapped,
     )
     into.close()
     for number, frame in enumerate(sink.frames):
@@ -117,7 +120,8 @@ def test_each_matte_lies_on_its_own_frame(make_frame, overlapped) -> None:
         assert np.all(np.abs(alpha - expected) <= 0.51), f"frame {number}"
 
 
-def test_where_no_matte_is_trusted_the_background_is_alone(make_frame) -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+def test_where_no_matte_is_trusted_the_background_is_alone(make_frame, ahead) -> None:
     class Gaps(Numbers):
         def __iter__(self) -> Iterator[Frame]:
             """Every third is a stand-in."""
@@ -126,7 +130,7 @@ def test_where_no_matte_is_trusted_the_background_is_alone(make_frame) -> None:
 
     sink, clock = Records(), StageClock()
     parts = (Segmenter(Reads()), MatteRefiner(), as_it_came, open_background("#ffffff"))
-    assert run(Gaps(make_frame, 30), *parts, sink, clock, lambda done: None) == 30
+    assert run(Gaps(make_frame, 30), *parts, sink, clock, lambda done: None, ahead) == 30
     for number, frame in enumerate(sink.frames):
         alone = all(np.all(plane == 255) for plane in frame.planes)
         assert frame.stand_in == (None if number % 3 else "lost")
@@ -134,7 +138,8 @@ def test_where_no_matte_is_trusted_the_background_is_alone(make_frame) -> None:
     assert clock.count("alone") == 10 and clock.count("matte") == 20
 
 
-def test_what_is_repeated_is_not_computed_again(make_frame) -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+def test_what_is_repeated_is_not_computed_again(make_frame, ahead) -> None:
     class Stutters(Numbers):
         def __iter__(self) -> Iterator[Frame]:
             """Each frame twice."""
@@ -144,13 +149,14 @@ def test_what_is_repeated_is_not_computed_again(make_frame) -> None:
 
     sink, clock = Records(), StageClock()
     parts = (Segmenter(Reads()), MatteRefiner(), as_it_came, open_background("#ffffff"))
-    assert run(Stutters(make_frame, 30), *parts, sink, clock, lambda done: None) == 60
+    assert run(Stutters(make_frame, 30), *parts, sink, clock, lambda done: None, ahead) == 60
     assert clock.count("segment") == clock.count("composite") == 30
     for first, second in zip(sink.frames[::2], sink.frames[1::2], strict=True):
         assert first.planes is second.planes and second.pts == first.pts + 3
 
 
-def test_a_sources_error_ends_the_line_after_what_came_before(make_frame) -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_sources_error_ends_the_line_after_what_came_before(make_frame, ahead) -> None:
     class Breaks(Numbers):
         def __iter__(self) -> Iterator[Frame]:
             """Three frames and an error."""
@@ -160,13 +166,49 @@ def test_a_sources_error_ends_the_line_after_what_came_before(make_frame) -> Non
     sink = Records()
     parts = (Segmenter(Reads()), MatteRefiner(), as_it_came, open_background("none"))
     with pytest.raises(OSError, match="the cable came off"):
-        run(Breaks(make_frame, 9), *parts, sink, StageClock(), lambda done: None)
+        run(Breaks(make_frame, 9), *parts, sink, StageClock(), lambda done: None, ahead)
     assert [frame.pts for frame in sink.frames] == [0, 7, 14]
 
 
-def test_an_empty_source_is_no_frame(make_frame) -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+def test_an_empty_source_is_no_frame(make_frame, ahead) -> None:
     parts = (Segmenter(Reads()), MatteRefiner(), as_it_came, open_background("none"), Records())
-    assert run(Numbers(make_frame, 0), *parts, StageClock(), lambda done: None) == 0
+    assert run(Numbers(make_frame, 0), *parts, StageClock(), lambda done: None, ahead) == 0
+
+
+def test_ahead_the_next_frame_is_segmented_while_this_one_waits(make_frame) -> None:
+    """By a sink that does not take the first before the second is segmented."""
+    segmented = [threading.Event() for _ in range(3)]
+
+    class Tells(Segmenter):
+        def segment(self, frame: Frame) -> np.ndarray | None:
+            """As the real one, and say so."""
+            alpha = super().segment(frame)
+            segmented[frame.pts // 7].set()
+            return alpha
+
+    class Waits(Records):
+        def write(self, frame: Frame) -> None:
+            """Take a frame when the one after it is segmented."""
+            assert segmented[min(frame.pts // 7 + 1, 2)].wait(10), "nothing went ahead"
+            super().write(frame)
+
+    parts = (MatteRefiner(), clean, open_background("#ffffff"), Waits(), StageClock())
+    run(Numbers(make_frame, 3), Tells(Reads()), *parts, lambda done: None, ahead=True)
+
+
+@pytest.mark.parametrize("ends", [OSError("disk full"), KeyboardInterrupt()])
+def test_ahead_nothing_goes_on_after_an_error_of_the_sink(make_frame, ends) -> None:
+    class Full(Records):
+        def write(self, frame: Frame) -> None:
+            """No frame fits."""
+            raise ends
+
+    before = threading.active_count()
+    parts = (MatteRefiner(), clean, open_background("#ffffff"), Full(), StageClock())
+    with pytest.raises(type(ends)):
+        run(Numbers(make_frame, 50), Segmenter(Reads()), *parts, lambda done: None, ahead=True)
+    assert threading.active_count() == before
 
 
 # The clock

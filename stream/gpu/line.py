@@ -131,7 +131,9 @@ class Down:
         if fetched is None or fetched[1].is_no_number:
             self._carrier.asked(slots.forget)
             self._background.saw(None)
-            return composed(came, *self._here, StageClock())
+            segmenter, matte, clean, background = self._here
+            alpha = segmenter.segment(came)
+            return composed(came, alpha, matte, clean, background, StageClock())
         planes, flags = fetched
         if isinstance(self._here.segmenter, CautiousSegmenter):
             self._here.segmenter.failure = None

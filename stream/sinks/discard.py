@@ -20,13 +20,13 @@ class Discard:
         self.delivered_ns.append(now_ns)
         self.ages_ns.append(now_ns - frame.captured_ns)
 
-    def seconds_after(self, frames: int) -> float:
-        """From when so many had come to when the last one came."""
-        return (self.delivered_ns[-1] - self.delivered_ns[frames - 1]) / 1e9
+    def seconds(self, first: int, last: int) -> float:
+        """From when so many frames had come to when so many had."""
+        return (self.delivered_ns[last - 1] - self.delivered_ns[first - 1]) / 1e9
 
-    def ages_ms_after(self, frames: int) -> list[float]:
-        """Of all but the first so many."""
-        return [age_ns / 1e6 for age_ns in self.ages_ns[frames:]]
+    def ages_ms(self, first: int, last: int) -> list[float]:
+        """Of those that came between."""
+        return [age_ns / 1e6 for age_ns in self.ages_ns[first:last]]
 
     def close(self) -> None:
         """Nothing is held."""
