@@ -16,7 +16,6 @@ from stream.frame import Alpha, Frame, Plane
 Clean = Callable[[Frame, Alpha], Frame]
 
 _LINES = 120  # colors are estimated on a picture of so many lines: they vary slowly
-_WIDE_PX, _NARROW_PX = 9, 3  # sides of the windows, in that picture's pixels
 # Where nothing of a side is near, its color is that of the picture itself, and not black.
 _LEAST_WEIGHT = np.float32(1e-3)
 
@@ -40,7 +39,7 @@ def clean(frame: Frame, alpha: Alpha) -> Frame:
     small = np.stack([_sampled(plane, small_hw) for plane in frame.planes]).astype(np.float32)
     colors = np.empty((len(small), 2, *small_hw), np.float32)
     part = loops.plain(_sampled(alpha, small_hw))
-    loops.estimate(small, part, _WIDE_PX, _NARROW_PX, _LEAST_WEIGHT, colors)
+    loops.estimate(small, part, _LEAST_WEIGHT, colors)
     parts: dict[tuple[int, ...], Alpha] = {}
     planes: list[Plane] = []
     for number, plane in enumerate(frame.planes):

@@ -33,6 +33,8 @@ _STRIP = np.uint64(64)  # pixels that are looked at together
 _ROOM, _PERSON = np.uint32(0), np.uint32(0x3F800000)  # the bits of 0.0 and of 1.0
 # Less than half a 255th of a side is not worth cleaning, and its color is anybody's guess.
 _FAINTEST, _PUREST = np.float32(0.5 / 255), np.float32(254.5 / 255)
+WIDE_PX, NARROW_PX = 9, 3  # sides of the windows in which colors are estimated
+_ONE_PX, _THREE_PX = np.uint64(1), np.uint64(3)
 _ONE, _HALF = np.float32(1), np.float32(0.5)
 
 
@@ -142,27 +144,23 @@ def _mirrored(at: _Count, count: _Count) -> np.uint64:
 
 
 @_compiled()
-def _window_sums(values: Alpha, window_px: _Count, to: Alpha) -> None:
-    """Of a square window around each; mirrored beyond the borders, as by cv2.blur."""
+def _sums(values: Alpha, apart: _Count, to: Alpha) -> None:
+    """Of each pixel and the eight that lie so far from it to all sides; mirrored beyond the
+    borders, as by cv2.blur. Sums of 3 × 3, taken 3 apart, are those of 9 × 9."""
     height, width = np.uint64(values.shape[0]), np.uint64(values.shape[1])
-    reach, window = window_px // 2, np.uint64(window_px)
-    first, last = np.uint64(reach), np.uint64(reach) + width - np.uint64(1)
-    line = np.empty(width + window, np.float32)
+    line = np.empty(width + np.uint64(2) * apart, np.float32)
     for y in range(height):
-        line[:] = 0
-        for step in range(-reach, reach + 1):
-            row = _mirrored(np.int64(y) + step, values.shape[0])
-            for x in range(width):
-                line[first + x] += values[row, x]
-        for step in range(1, reach + 1):
-            right = values.shape[1] - 1 + step
-            line[reach - step] = line[first + _mirrored(-step, values.shape[1])]
-            line[last + np.uint64(step)] = line[first + _mirrored(right, values.shape[1])]
+        above = _mirrored(np.int64(y) - np.int64(apart), values.shape[0])
+        below = _mirrored(np.int64(y) + np.int64(apart), values.shape[0])
         for x in range(width):
-            to[y, x] = line[x]
-        for step in range(np.uint64(1), window):
-            for x in range(width):
-                to[y, x] += line[x + step]
+            line[x + apart] = values[above, x] + values[y, x] + values[below, x]
+        for step in range(np.uint64(1), apart + np.uint64(1)):
+            left = _mirrored(-np.int64(step), values.shape[1])
+            right = _mirrored(np.int64(width + step) - 1, values.shape[1])
+            line[apart - step] = line[apart + left]
+            line[apart + width - np.uint64(1) + step] = line[apart + right]
+        for x in range(width):
+            to[y, x] = line[x] + line[x + apart] + line[x + apart + apart]
 
 
 @_compiled()
@@ -173,9 +171,14 @@ def _left_over(picture: _Float, alpha: _Float, person: _Float, room: _Float) -> 
 
 
 @_compiled()
-def _means(values: Colors, weight: Alpha, norm: Alpha, window_px: _Count, to: Colors) -> None:
+def _means(values: Colors, weight: Alpha, norm: Alpha, is_wide: bool, to: Colors) -> None:
     """Of a window around each pixel, where pixels count by their weight; norm: its sums."""
-    _window_sums(values * weight, window_px, to)
+    if is_wide:
+        narrow = np.empty_like(to)
+        _sums(values * weight, _ONE_PX, narrow)
+        _sums(narrow, _THREE_PX, to)
+    else:
+        _sums(values * weight, _ONE_PX, to)
     for y in range(to.shape[0]):
         for x in range(to.shape[1]):
             to[y, x] /= norm[y, x]
@@ -192,33 +195,31 @@ def _share_out(picture: Colors, alpha: Alpha, colors: Colors) -> None:
             colors[1, y, x] += (_ONE - part) * rest
 
 
-@_compiled("(f4[:, :, ::1], f4[:, ::1], i8, i8, f4, f4[:, :, :, ::1])")
+@_compiled("(f4[:, :, ::1], f4[:, ::1], f4, f4[:, :, :, ::1])")
 def estimate(
     pictures: Colors,
     alpha: Alpha,
-    wide_px: _Count,
-    narrow_px: _Count,
     least: _Float,
     colors: Colors,
 ) -> None:
     """Smooth colors (n, 2, h, w) of the person and of the room, for n pictures (h, w).
 
-    Means over a wide window, in which a pixel counts by its alpha, or by 1 - alpha, and a little;
-    with their share of what they leave unexplained; then means over a narrow window.
+    Means over WIDE_PX, in which a pixel counts by its alpha, or by 1 - alpha, and a little; with
+    their share of what they leave unexplained; then means over NARROW_PX.
     """
     weights = np.empty(colors.shape[1:], np.float32)
     weights[0], weights[1] = alpha + least, _ONE - alpha + least
     wide, narrow = np.empty_like(weights), np.empty_like(weights)
     for side in range(2):
-        _window_sums(weights[side], wide_px, wide[side])
-        _window_sums(weights[side], narrow_px, narrow[side])
+        _sums(weights[side], _ONE_PX, narrow[side])
+        _sums(narrow[side], _THREE_PX, wide[side])
     for number in range(len(pictures)):
         picture, found = pictures[number], colors[number]
         for side in range(2):
-            _means(picture, weights[side], wide[side], wide_px, found[side])
+            _means(picture, weights[side], wide[side], True, found[side])
         _share_out(picture, alpha, found)
         for side in range(2):
-            _means(found[side], weights[side], narrow[side], narrow_px, found[side])
+            _means(found[side], weights[side], narrow[side], False, found[side])
 
 
 @_compiled()

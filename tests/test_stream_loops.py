@@ -55,7 +55,7 @@ def test_estimates_are_weighted_means_twice(size_hw, count) -> None:
     alpha = some_alpha(size_hw)
     pictures = rng.uniform(0, 255, (count, *size_hw)).astype(np.float32)
     colors = np.empty((count, 2, *size_hw), np.float32)
-    loops.estimate(pictures, alpha, 9, 3, least, colors)
+    loops.estimate(pictures, alpha, least, colors)
     inside, outside = (side.astype(float) + least for side in (alpha, 1 - alpha))
     for picture, found in zip(pictures.astype(float), colors, strict=True):
         wide = mean(inside, picture, 9), mean(outside, picture, 9)
@@ -68,7 +68,7 @@ def test_estimates_are_weighted_means_twice(size_hw, count) -> None:
 def test_pictures_smaller_than_the_windows_keep_their_color(size_hw) -> None:
     pictures = np.full((1, *size_hw), 90, np.float32)
     colors = np.empty((1, 2, *size_hw), np.float32)
-    loops.estimate(pictures, some_alpha(size_hw), 9, 3, np.float32(1e-3), colors)
+    loops.estimate(pictures, some_alpha(size_hw), np.float32(1e-3), colors)
     assert np.abs(colors - 90).max() <= 1e-3
 
 

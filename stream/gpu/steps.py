@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from stream import blur, color, foreground, segmenter
+from stream import blur, color, foreground, loops, segmenter
 from stream.backends.choice import Network
 from stream.frame import ColorTags, layout_of
 from stream.gpu.device import Picture, There, Work
@@ -134,8 +134,8 @@ class Cleaned:
         colors, least = work.array("colors", (h, w), 6), float(foreground._LEAST_WEIGHT)
         planes = came.luma, *alpha.hw, came.chroma, *came.chroma.hw
         work.run("sample", (h, w), alpha, *planes, small, h, w)
-        work.run("wide_colors", (3, h, w), small, h, w, least, foreground._WIDE_PX, wide)
-        window = foreground._NARROW_PX
+        work.run("wide_colors", (3, h, w), small, h, w, least, loops.WIDE_PX, wide)
+        window = loops.NARROW_PX
         work.run("narrow_colors", (6, h, w), small, wide, h, w, least, window, colors)
         ends = ((0, 255), (0, 255)) if self.is_full_range else ((16, 235), (16, 240))
         near = colors.pictures(0, 2), colors.pictures(2, 4)
