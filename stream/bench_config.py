@@ -40,8 +40,7 @@ class BenchConfig(PersonConfig):
     """Frames that count; those that warm up come on top."""
 
     threads: int = 0
-    """Threads for the network and for each step of a frame; 0: those of a call with --rate, else
-    all there are."""
+    """Threads of the processor; 0: those of a call with --rate, else all it has, as for clips."""
 
     background: str = DEFAULT_BACKGROUND
     """As for live."""

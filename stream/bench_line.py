@@ -21,9 +21,17 @@ from stream.config import LiveConfig
 from stream.control import LiveControl, Settings
 from stream.frame import Frame
 from stream.interfaces import Backend
-from stream.main import cleaning, held, limit_threads, processors, refiner, shared_out
+from stream.main import (
+    cleaning,
+    held,
+    limit_threads,
+    line_on_gpu,
+    processors,
+    refiner,
+    shared_out,
+)
 from stream.networks import Precision
-from stream.pipeline import OnFrame, StageClock, run
+from stream.pipeline import OnFrame, StageClock, Stages, run
 from stream.segmenter import CautiousSegmenter, Segmenter, display_hw
 from stream.sinks.discard import Discard
 from stream.sources.live import Live
@@ -54,18 +62,27 @@ class BenchLine:
             opened = partial(held, self._stack)
             self._background = opened(open_background(config.background))
             shown_hw = display_hw(self._frames[0])
-            self._backend = _Watched(
-                opened(
-                    open_backend(
-                        config.network,
-                        engine=config.engine,
-                        precision=config.precision,
-                        threads=for_network,
-                        shown_hw=shown_hw,
-                    )
+            backend = opened(
+                open_backend(
+                    config.network,
+                    engine=config.engine,
+                    precision=config.precision,
+                    threads=for_network,
+                    shown_hw=shown_hw,
                 )
             )
-            self._backend.fit(shown_hw)
+            backend.fit(shown_hw)
+            self._backend = _Watched(backend)
+            self._segmenter = (CautiousSegmenter if is_call else Segmenter)(self._backend)
+            self._stages = Stages(
+                self._segmenter,
+                refiner(config),
+                cleaning(config, self._background),
+                self._background,
+            )
+            self._gpu = line_on_gpu(
+                self._stack, self._stages, backend=backend, config=config, like=self._frames[0]
+            )
             self._stack = self._stack.pop_all()
 
     def run(self, frames: int) -> Part:
@@ -74,12 +91,12 @@ class BenchLine:
         loop = Loop(self._frames, self._config.rate)
         control = LiveControl(Settings(self._config.background))
         marks: list[tuple[float, int, int]] = []  # when warm and at the end
-        runs_before = self._backend.runs
+        runs_before, is_call = self._runs(), self._config.rate is not None
 
         def on_frame(done: int) -> None:
             if done in (WARM_UP, WARM_UP + frames):
-                marks.append((time.process_time(), self._backend.runs, source.dropped))
-            if done == WARM_UP:
+                marks.append((time.process_time(), self._runs(), source.dropped))
+            if done == WARM_UP and is_call:
                 clock.clear()
             elif done == WARM_UP + frames:
                 control.change(ended=True)
@@ -88,14 +105,14 @@ class BenchLine:
         with closing(self._source(loop, frames, control)) as source:
             self._carry(source, sink, clock, on_frame)
         cpu_s, runs, dropped = (after - before for before, after in zip(*marks, strict=True))
-        if self._config.rate is None:  # at the marks, some were ahead
-            runs = self._backend.runs - runs_before - WARM_UP - _MORE
+        if not is_call:  # at the marks, some were ahead
+            runs = self._runs() - runs_before - WARM_UP - _MORE
         return Part(
             frames=frames,
             seconds=sink.seconds(WARM_UP, WARM_UP + frames),
             cpu_s=cpu_s,
             ages_ms=sink.ages_ms(WARM_UP, WARM_UP + frames),
-            stages_ms=_stages(clock.times_ms(), frames),
+            stages_ms=_stages(clock.times_ms(), frames, 0 if is_call else _MORE),
             network_runs=round(runs),
             dropped=round(dropped),
         )
@@ -104,18 +121,16 @@ class BenchLine:
         self, source: _First | Live, sink: Discard, clock: StageClock, on_frame: OnFrame
     ) -> None:
         limit_threads(self._for_opencv)
-        kind = Segmenter if self._config.rate is None else CautiousSegmenter
-        run(
-            source,
-            kind(self._backend),
-            refiner(self._config),
-            cleaning(self._config, self._background),
-            self._background,
-            sink,
-            clock,
-            on_frame,
-            ahead=self._is_ahead,
-        )
+        self._segmenter.forget()
+        if self._gpu is None:
+            run(source, *self._stages, sink, clock, on_frame, ahead=self._is_ahead)
+            return
+        with closing(self._gpu.down(sink, source.is_live)) as down:
+            run(self._gpu.up(source), *self._gpu.stages, down, clock, on_frame)
+
+    def _runs(self) -> int:
+        """Of the network, so far."""
+        return self._backend.runs + (self._gpu.network_runs if self._gpu else 0)
 
     def _source(self, loop: Loop, frames: int, control: LiveControl) -> _First | Live:
         if self._config.rate is None:
@@ -158,13 +173,22 @@ def _frames(clip: str | None, size_hw: tuple[int, int] | None) -> list[Frame]:
     return drawn(size_hw or _SIZE_HW) if clip is None else frames_of(clip, size_hw)
 
 
-def _stages(times_ms: dict[str, list[float]], frames: int) -> dict[str, list[float]]:
-    """The stages of so many frames, segmenting in two: what the network gets ready, and itself."""
-    whole, network = times_ms.pop("segment"), times_ms.pop("network")
-    # A stand-in is segmented without the network; there is none but while something is lost.
-    thumbnail = [both - part for both, part in zip(whole[-len(network) :], network, strict=True)]
-    stages = {"thumbnail": thumbnail, "network": network, **times_ms}
-    return {stage: spent[:frames] for stage, spent in stages.items()}
+def _stages(times_ms: dict[str, list[float]], frames: int, more: int) -> dict[str, list[float]]:
+    """The stages of the last frames but so many more, segmenting in two: what the network gets
+    ready, and itself.
+
+    On a GPU there are two: asking for the steps, and waiting for what became of a frame before.
+    """
+    if "network" in times_ms:
+        whole, network = times_ms.pop("segment"), times_ms.pop("network")
+        # A stand-in is segmented without the network; there is none but while something is lost.
+        ready = [both - part for both, part in zip(whole[-len(network) :], network, strict=True)]
+        stages = {"thumbnail": ready, "network": network, **times_ms}
+    else:
+        waited = times_ms.pop("write")
+        asked = [sum(parts) for parts in zip(*times_ms.values(), strict=False)]
+        stages = {"asked": asked, "awaited": waited}
+    return {stage: spent[: len(spent) - more][-frames:] for stage, spent in stages.items()}
 
 
 class _First:

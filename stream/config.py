@@ -51,7 +51,8 @@ class PersonConfig:
     the colors there are freed of the old background."""
 
     threads: int = 0
-    """Threads of the processor for the network and for each step of a frame; 0: all it has."""
+    """Threads of the processor; 0: all it has. Of clips, the network takes all but one, and what
+    else there is to do to the frame before takes that one; otherwise they take turns."""
 
     def __post_init__(self) -> None:
         """Reject what cannot work, before anything is opened."""

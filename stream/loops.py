@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import numba
@@ -28,6 +28,8 @@ _Float = float | np.float32
 _Count = int | np.integer[Any]
 Axis = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.float32]]
 _AXIS = "Tuple((u8[::1], u8[::1], f4[::1]))"
+
+_AXES_KEPT = 64  # a frame has eight; pictures of a folder may each have others
 
 _STRIP = np.uint64(64)  # pixels that are looked at together
 _ROOM, _PERSON = np.uint32(0), np.uint32(0x3F800000)  # the bits of 0.0 and of 1.0
@@ -99,7 +101,7 @@ def blend(plane: Plane, behind: Plane, alpha: Alpha, to: Plane) -> None:
                     to[y, x] = np.int32(mixed + _HALF)
 
 
-@cache
+@lru_cache(_AXES_KEPT)
 def axis(few: _Count, many: _Count) -> Axis:
     """Of each of `many` pixels, which of `few` lie before and after it, and how far it is on its
     way from the one to the other; centered, as in cv2.resize."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -33,6 +33,9 @@ from stream.sinks.pictures import PictureFolder, write_picture
 from stream.sources.pictures import Pictures, pictures_in, read_picture
 from stream.sources.video_file import VideoFile
 from stream.staging import check_name, check_pairs, make_folder, staged
+
+if TYPE_CHECKING:
+    from stream.gpu.line import GpuLine
 
 _QUEUE_FRAMES = 4  # enough to even out frames of uneven cost; 200 MB at 8K
 
@@ -100,15 +103,22 @@ def where_it_runs(
 
     Raises BackendUnavailable where a GPU was asked for and does not do frames like `like` right.
     """
-    if config.engine == "cpu":
+    line = line_on_gpu(stack, stages, backend=backend, config=config, like=like)
+    if line is None:
         return source, stages, sink
+    return line.up(source), line.stages, held(stack, line.down(sink, source.is_live))
+
+
+def line_on_gpu(
+    stack: ExitStack, stages: Stages, *, backend: Backend, config: PersonConfig, like: Frame
+) -> GpuLine | None:
+    """The GPU's line for frames like `like`, closed with the stack; None where there is none."""
+    if config.engine == "cpu":
+        return None
     from stream.gpu.choice import on_gpu
 
     line = on_gpu(stages, backend, config, like)
-    if line is None:
-        return source, stages, sink
-    held(stack, line)
-    return line.up(source), line.stages, held(stack, line.down(sink, source.is_live))
+    return line and held(stack, line)
 
 
 class _Closable(Protocol):

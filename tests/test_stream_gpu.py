@@ -28,6 +28,7 @@ from stream.backends import BackendUnavailable, nvidia
 from stream.backends.nvidia import has_driver
 from stream.backends.trial import probe
 from stream.backgrounds import open_background
+from stream.bench_config import BenchConfig
 from stream.blur import Blur
 from stream.color import planes_of, rgb_of
 from stream.compose import composite
@@ -883,3 +884,21 @@ def test_video_takes_the_gpu_and_writes_the_same_clip(driver, clip, tmp_path, mo
         with closing(VideoFile(str(output))) as video:
             written[engine] = list(video)
     assert close_enough(written["cpu"], written["auto"])
+
+
+@pytest.mark.parametrize("rate", [None, 30.0])
+def test_bench_measures_the_line_on_the_gpu(driver, monkeypatch, rate) -> None:
+    from stream import bench_line
+
+    monkeypatch.setattr(bench_line, "open_backend", lambda *given, **named: Bright(driver))
+    config = BenchConfig(size="160x96", background="#2040c0", engine="auto", rate=rate)
+    with closing(bench_line.BenchLine(config, "played")) as line:
+        driver.done.clear()
+        part = line.run(5)
+        assert line.run(5).network_runs >= 5
+    assert part.frames == 5 and len(part.ages_ms) == 5 and part.seconds > 0
+    assert part.network_runs == 5 or (rate and part.network_runs >= 5)
+    if rate is None:  # at a rate some may be dropped
+        assert driver.done.count("network") >= 2 * (5 + bench_line.WARM_UP)
+    assert set(part.stages_ms) == {"asked", "awaited"}
+    assert all(len(spent) == 5 for spent in part.stages_ms.values())

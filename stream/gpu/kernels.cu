@@ -331,7 +331,7 @@ extern "C" __global__ void sample(
             point(chroma + (long long)k * ch * cw, ch, cw, Y, X, small_h, small_w);
 }
 
-// _Weighted.mean of one color: weights are alpha or 1 - alpha, and a little.
+// loops._means of one color: weights are alpha or 1 - alpha, and a little.
 static __device__ float near_mean(
     const float* color, const float* alpha, int is_room, float least, int h, int w, int y, int x,
     int window) {
@@ -351,7 +351,7 @@ static __device__ float left_over(float picture, float alpha, float person, floa
     return rest / (alpha * alpha + (1 - alpha) * (1 - alpha));
 }
 
-// _Estimate.of, the wide windows. Z: a plane; wide: its person's colors, then the room's.
+// loops.estimate, the wide windows. Z: a plane; wide: its person's colors, then the room's.
 extern "C" __global__ void wide_colors(
     const float* small, int h, int w, float least, int window, float* wide) {
     INSIDE(w, h);
@@ -365,7 +365,7 @@ extern "C" __global__ void wide_colors(
     wide[(2 * Z + 1) * n + at] = room + (1 - a) * rest;
 }
 
-// _Estimate.of, the narrow windows. Z: person's and room's colors of every plane.
+// loops.estimate, the narrow windows. Z: person's and room's colors of every plane.
 extern "C" __global__ void narrow_colors(
     const float* small, const float* wide, int h, int w, float least, int window, float* colors) {
     INSIDE(w, h);

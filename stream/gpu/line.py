@@ -33,6 +33,11 @@ class GpuLine:
         return Up(source, self._twins.carrier, self._like)
 
     @property
+    def network_runs(self) -> int:
+        """How many frames passed through the network here so far, those of the trial included."""
+        return self._twins.carrier.slots.begun
+
+    @property
     def stages(self) -> Stages:
         """The twins."""
         return Stages(self._twins, self._twins, self._twins.clean, self._background)

@@ -67,6 +67,7 @@ class Slots:
         self._up, self._down = gpu.stream(), gpu.stream()
         self._slots = [Slot(gpu, luma_hw, chroma_hw) for _ in range(count)]
         self._turn = 0
+        self.begun = 0  # frames, each of which passes through the network once
         self.forget()
         self._call("cuStreamSynchronize", self.work.stream)
 
@@ -90,7 +91,7 @@ class Slots:
 
     def run(self, slot: Slot, plan: Plan) -> None:
         """Begin the steps of the frame that was sent, and its way down."""
-        slot.is_under_way = True
+        slot.is_under_way, self.begun = True, self.begun + 1
         self._call("cuEventRecord", slot.uploaded, self._up)
         self._call("cuStreamWaitEvent", self.work.stream, slot.uploaded, 0)
         for part in self._parts(slot, plan):
