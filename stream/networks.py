@@ -15,7 +15,7 @@ SHIPPED = {"default": "person", "small": "person-small"}
 OWN_PRECISION: dict[str, Precision] = {"cpu": "int8", "tensorrt": "fp16"}
 
 # What need not keep up with a camera is shown to the shipped networks at two to three times the
-# pixels of a call's frames: people gain 0.016 IoU, other photos and COCO 0.035.
+# pixels of a call's frames: people gain 0.012 IoU, other photos and COCO 0.04.
 RECORDED_AREAS = {"person": 115_000, "person-small": 90_000}
 
 
