@@ -20,7 +20,7 @@ Table = tuple[list[str], list[list[str]]]  # (titles, rows)
 
 FORMAT = 1  # of the JSON files; another is not read
 _PERCENTS = (50, 95, 99)
-_LIBRARIES = ("av", "numpy", "opencv-python", "opencv-python-headless", "openvino")
+_LIBRARIES = ("av", "numba", "numpy", "opencv-python", "opencv-python-headless", "openvino")
 
 
 @dataclass(frozen=True, slots=True)
