@@ -72,21 +72,24 @@ def video(
         up, stages, down = where_it_runs(
             stack, ahead, here, behind, backend=backend, config=config, like=source.first
         )
-        frames = run(
-            *(up, *stages, down, clock),
-            lambda done: on_progress(done, source.frames_expected),
-            ahead=stages is here and (config.threads or processors()) > 1,
-        )
+        is_ahead = stages is here and (config.threads or processors()) > 1
+        told = partial(_tell, on_progress, source)
+        frames = run(up, *stages, down, clock, told, ahead=is_ahead)
         if engine is not None:
             backend.close()  # now: others wait for it, and encoding the rest may take long
     return Report(
-        frames,
-        time.monotonic() - began,
-        *(backend.name, str(config.output)),
+        frames=frames,
+        seconds=time.monotonic() - began,
+        engine=backend.name,
+        output=str(config.output),
         stages_ms=clock.percentiles_ms(50, 95),
         notes=source.notes + sink.notes,
         losses=source.losses,
     )
+
+
+def _tell(on_progress: OnProgress, source: VideoFile | Pictures, done: int) -> None:
+    on_progress(done, source.frames_expected)
 
 
 def where_it_runs(
