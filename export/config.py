@@ -125,7 +125,7 @@ class EvaluateConfig:
     """cpu, or tensorrt: an NVIDIA GPU."""
 
     live: bool = False
-    """Show the network as many pixels as in a call, not the twice as many of recorded pictures."""
+    """As in a call: one look at as many pixels, not the two at more that stills get."""
 
     mattes: Path | None = None
     """Folder of finished mattes, in place of a network: gray PNG named as the pictures are."""

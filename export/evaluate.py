@@ -61,7 +61,7 @@ def main(config: EvaluateConfig, on_picture: OnPicture = lambda done, total: Non
 def _ours(config: EvaluateConfig) -> Method:
     if config.mattes:
         return FinishedMattes(config.mattes)
-    return AppNetwork(config.network_file, config.area, config.engine)
+    return AppNetwork(config.network_file, config.area, config.engine, is_live=config.live)
 
 
 def _peers(folder: Path) -> "list[Peer]":
@@ -78,10 +78,15 @@ def _passes(config: EvaluateConfig, peers: "list[Peer]") -> list[ForwardPass]:
 
 
 def evaluate(
-    network: Path, samples: Iterable[Sample], *, is_clip: bool = False, area: int | None = None
+    network: Path,
+    samples: Iterable[Sample],
+    *,
+    is_clip: bool = False,
+    area: int | None = None,
+    is_live: bool = False,
 ) -> Evaluation:
     """Run the network on every sample's picture and compare; a clip's frames come in order."""
-    with closing(AppNetwork(network, area)) as method:
+    with closing(AppNetwork(network, area, is_live=is_live)) as method:
         return judge(method, PictureSet("pictures", list(samples), is_clip))
 
 
@@ -106,7 +111,7 @@ def _cases(method: Method, pictures: PictureSet) -> Iterator[Case]:
     before = None
     for sample in pictures.samples:
         if before is None or not pictures.is_clip:
-            method.forget()
+            method.begin(pictures.is_clip)
         now = _moment(sample, method)
         row = scores(*now)
         if before is not None and pictures.is_clip:

@@ -87,10 +87,11 @@ def blended(network: Path, other: Path) -> keras.Model:
 def score(
     network: Path, groups: dict[str, list[Sample]], area: int | None = None
 ) -> dict[str, dict]:
-    """Score the network on every validation group."""
+    """Score the network on every validation group: as recorded, or, without an area, in a call."""
     table = {}
     for group, samples in groups.items():
-        means = evaluate(network, samples, is_clip=group == COMPOSITE, area=area).means
+        is_clip, is_live = group == COMPOSITE, area is None
+        means = evaluate(network, samples, is_clip=is_clip, area=area, is_live=is_live).means
         table[group] = {"pictures": len(samples)} | {k: round(v, 4) for k, v in means.items()}
         log.info("%s: %s", group, table[group])
     return table

@@ -13,6 +13,7 @@ from export import ExportError
 from stream.backends import open_backend
 from stream.matte import MatteRefiner
 from stream.networks import EngineName
+from stream.second_look import TwiceSegmenter
 from stream.segmenter import Segmenter
 from stream.sources.pictures import read_picture
 from train.metrics import Alpha
@@ -24,8 +25,8 @@ class Method(Protocol):
 
     name: str
 
-    def forget(self) -> None:
-        """Begin anew: the next picture has nothing to do with the one before."""
+    def begin(self, is_clip: bool) -> None:
+        """Begin anew: what comes is a still, or a clip's first frame."""
         ...
 
     def matte(self, picture: Path) -> Alpha:
@@ -40,14 +41,23 @@ class Method(Protocol):
 class AppNetwork:
     """A network run as the app runs it: its reader, its engine, its letterbox, its edges."""
 
-    def __init__(self, network: Path, area: int | None = None, engine: EngineName = "cpu") -> None:
+    def __init__(
+        self,
+        network: Path,
+        area: int | None = None,
+        engine: EngineName = "cpu",
+        *,
+        is_live: bool = False,
+    ) -> None:
         self.name = network.stem
         self._backend = open_backend(network, area, engine=engine)
-        self.forget()
+        self._is_live = is_live
+        self.begin(is_clip=is_live)
 
-    def forget(self) -> None:
-        """Begin anew, as with the first frame of a clip."""
-        self._segmenter, self._refiner, self._frames = Segmenter(self._backend), MatteRefiner(), 0
+    def begin(self, is_clip: bool) -> None:
+        """Begin anew: stills are seen twice, as `image` does, unless scored as in a call."""
+        kind = Segmenter if is_clip or self._is_live else TwiceSegmenter
+        self._segmenter, self._refiner, self._frames = kind(self._backend), MatteRefiner(), 0
 
     def matte(self, picture: Path) -> Alpha:
         """The alpha (H, W) of a picture, refined along its edges."""
@@ -71,7 +81,7 @@ class FinishedMattes:
         self.name = folder.name
         self._folder = folder
 
-    def forget(self) -> None:
+    def begin(self, is_clip: bool) -> None:
         """Nothing is remembered."""
 
     def matte(self, picture: Path) -> Alpha:

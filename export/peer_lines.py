@@ -40,7 +40,7 @@ class PeerLine:
 
     def run(self, frames: int) -> Part:
         """Warm up, carry so many frames, and tell what it took."""
-        self._peer.forget()
+        self._peer.begin(is_clip=True)
         limit_threads(0)
         clock, sink = StageClock(WARM_UP), Discard()
         cpu_s: list[float] = []  # when warm and at the end

@@ -92,9 +92,9 @@ class Peer:
         h, w = self._image.shape[2:] if self._is_nchw else self._image.shape[1:3]
         self.input_hw = (h, w)
         self.name = recipe.name
-        self.forget()
+        self.begin(is_clip=False)
 
-    def forget(self) -> None:
+    def begin(self, is_clip: bool) -> None:
         """Begin anew: states are zeros, as their authors start."""
         for state in self._states:
             state.data[:] = 0

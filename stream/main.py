@@ -26,6 +26,7 @@ from stream.networks import EngineName, recorded_area
 from stream.overlap import ReadAhead, WriteBehind
 from stream.pipeline import StageClock, Stages, run
 from stream.report import Report
+from stream.second_look import TwiceSegmenter
 from stream.segmenter import Segmenter, display_hw
 from stream.sinks.clip import ClipWriter
 from stream.sinks.codecs import codec_for
@@ -244,7 +245,7 @@ def image(config: ImageConfig, on_progress: OnProgress = unheard) -> Report:
         background = held(stack, open_background(config.background))
         engine = "cpu" if config.engine == "auto" else config.engine
         backend = held(stack, open_engine(config, engine, is_ahead=False))
-        segmenter, matte = Segmenter(backend), refiner(config)
+        segmenter, matte = TwiceSegmenter(backend), refiner(config)
         cleaned = cleaning(config, background)
         for source, target in pairs:
             try:
@@ -252,7 +253,6 @@ def image(config: ImageConfig, on_progress: OnProgress = unheard) -> Report:
             except StreamError as error:
                 losses.append(str(error))
                 continue
-            segmenter.forget()
             alpha = segmenter.segment(picture.frame)
             assert alpha is not None, "a picture is no stand-in"
             alpha = matte.refine(alpha, picture.frame)

@@ -148,7 +148,7 @@ def test_aspect_is_kept_where_the_recipe_says_so(tmp_path, picture):
 def test_states_go_from_frame_to_frame_until_forgotten(folder, picture):
     peer = by_name(folder)["RVM"]
     assert [float(peer.matte(picture).mean()) for _ in range(3)] == [0, 0.25, 0.5]
-    peer.forget()
+    peer.begin(is_clip=True)
     assert float(peer.matte(picture).max()) == 0
 
 
