@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -72,25 +73,28 @@ class Window:
         return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
 
     def mirrored_part(self, frame: Frame) -> Frame:
-        """What the window shows of a frame without subsampled planes, left and right exchanged."""
-        return frame.with_planes(
-            tuple(
-                np.ascontiguousarray(plane[self.rows, self.columns][:, ::-1])
-                for plane in frame.planes
-            )
+        """What the window shows of a frame without subsampled planes, left and right exchanged.
+
+        Its pixels are so much off square that it has the frame's shape to the last digit.
+        """
+        planes = tuple(
+            np.ascontiguousarray(plane[self.rows, self.columns][:, ::-1]) for plane in frame.planes
         )
+        (whole_h, whole_w), (h, w) = frame.size_hw, self.hw
+        aspect = frame.pixel_aspect * Fraction(whole_w * h, whole_h * w)
+        return replace(frame, planes=planes, pixel_aspect=aspect)
 
     def mean(self, far: Alpha, near: Alpha, size_hw: tuple[int, int]) -> Alpha:
-        """`far` shows a picture of `size_hw`, `near` this window: their mean, of the picture.
+        """`far` shows a picture of `size_hw`, `near` this window as large: the picture's mean.
 
-        Its size is that at which the window shows what `near` shows, at most the picture's own.
+        Its size is that at which all of `near` can be seen, at most the picture's own.
         """
-        whole_hw, own_hw = np.array(size_hw), np.array(self.hw)
-        step = np.minimum(near.shape / own_hw, np.maximum(1, far.shape / whole_hw))
-        canvas_hw = np.rint(whole_hw * step).astype(int)
+        whole_hw, own_hw, far_hw = (np.array(hw) for hw in (size_hw, self.hw, far.shape))
+        canvas_hw = np.minimum(far_hw * whole_hw / own_hw, np.maximum(far_hw, whole_hw))
+        canvas_hw = np.rint(canvas_hw).astype(int)
         step = canvas_hw / whole_hw  # canvas pixels per pixel of the picture
         first = np.array([self.rows.start, self.columns.start]) * step
-        zoom = own_hw * step / near.shape
+        zoom = own_hw * step / far_hw
         # Pixel centers lie at half steps.
         place = np.column_stack([np.diag(zoom[::-1]), (first + zoom / 2 - 0.5)[::-1]])
         moved = cv2.warpAffine(near, place, canvas_hw[::-1], borderMode=cv2.BORDER_REPLICATE)

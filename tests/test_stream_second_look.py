@@ -103,6 +103,17 @@ def test_the_second_look_is_mirrored_and_closer(make_frame) -> None:
     assert np.nonzero(near)[-1].mean() > near.shape[-1] / 2
 
 
+def test_both_looks_are_of_one_shape(make_frame) -> None:
+    """Another would have the engine built anew, which takes TensorRT minutes."""
+    for side in range(20, 60, 3):
+        backend = Bright()
+        picture = lit((97, 131), (20, 20 + side, 30, 30 + side // 2))
+        TwiceSegmenter(backend).segment(frame_of(make_frame, picture))
+        far, near = backend.shown
+        assert far.shape == near.shape
+        assert not np.array_equal(far, near[:, :, ::-1]) or side > 54  # it came closer
+
+
 def test_a_mirror_image_gets_the_mirrored_matte(make_frame) -> None:
     picture = lit((64, 96), (10, 60, 4, 80))
     mattes = [
