@@ -1,6 +1,6 @@
 """What the second look at stills gives and costs: the table of docs/network.md.
 
-    python docs/looks.py DATA [NETWORK.onnx]
+    python docs/looks.py DATA [NETWORK]
 
 Needs requirements-train.txt. Scores every held-back still of DATA with one look, with two, and with
 two of which the second comes no closer.
@@ -18,17 +18,15 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from stream import second_look
 from stream.backends import open_backend
 from stream.matte import MatteRefiner
-from stream.networks import RECORDED_AREAS
+from stream.networks import recorded_area
 from stream.second_look import TwiceSegmenter
 from stream.segmenter import Segmenter
 from stream.sources.pictures import read_picture
 from train.collection import COMPOSITE, validation
-from train.metrics import boundary_f, iou
-from train.sample import Sample
+from train.metrics import scores
 
-CLOSER = (
-    second_look._MOST
-)  # of the picture: with 0, no window is small enough to be looked at alone
+# With 0, no window is small enough to be looked at alone.
+CLOSER = second_look._MOST
 WAYS = {
     "one": (Segmenter, CLOSER),
     "mirrored": (TwiceSegmenter, 0.0),
@@ -38,14 +36,16 @@ WAYS = {
 
 def main(data: Path, network: str = "default") -> None:
     """Print a table in Markdown."""
-    backend, refiner = open_backend(network, RECORDED_AREAS["person"]), MatteRefiner()
+    backend, refiner = open_backend(network, recorded_area(network)), MatteRefiner()
     rows: dict[str, dict[str, list[tuple[float, float]]]] = {way: defaultdict(list) for way in WAYS}
     spent_ms: dict[str, list[float]] = defaultdict(list)
     groups = {name: group for name, group in validation(data).items() if name != COMPOSITE}
     for name, group in groups.items():
         for sample in group:
             frame = read_picture(sample.image).frame
-            for way, (kind, second_look._MOST) in WAYS.items():
+            _, mask, weight = sample.read()
+            for way, (kind, most) in WAYS.items():
+                second_look._MOST = most
                 segmenter = kind(backend)
                 segmenter.segment(frame)  # warm-up: its shape may be new to the engine
                 segmenter.forget()
@@ -54,20 +54,13 @@ def main(data: Path, network: str = "default") -> None:
                 assert alpha is not None, "a picture is no stand-in"
                 alpha = refiner.refine(alpha, frame)
                 spent_ms[way].append(1000 * (time.perf_counter() - began))
-                rows[way][name].append(scored(alpha, sample))
+                row = scores(alpha, mask / np.float32(255), weight > 0)
+                rows[way][name].append((row["iou"], row["boundary_f"]))
     print("| looks | " + " | ".join(groups) + " | ms |")
     print("|---" * (len(groups) + 2) + "|")
     for way, by_group in rows.items():
         cells = ["{:.4f} / {:.4f}".format(*np.mean(by_group[name], axis=0)) for name in groups]
         print(f"| {way} | {' | '.join(cells)} | {np.median(spent_ms[way]):.1f} |")
-
-
-def scored(alpha: np.ndarray, sample: Sample) -> tuple[float, float]:
-    """IoU and boundary F at 0.5."""
-    _, mask, weight = sample.read()
-    known = weight > 0
-    predicted, wanted = (alpha >= 0.5) & known, (mask > 127) & known
-    return iou(predicted, wanted), boundary_f(predicted, wanted)
 
 
 if __name__ == "__main__":
