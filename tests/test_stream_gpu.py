@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
 
@@ -786,6 +787,50 @@ def test_a_gpu_that_computes_wrongly_is_not_trusted(driver, kernel, caplog) -> N
     assert "the processor composes the frames, not the GPU" in caplog.text
 
 
+def test_a_recording_without_the_network_is_not_trusted(driver, caplog) -> None:
+    def lose_it(graph, stream):
+        left = [(name, do) for name, do in graph if name != "network"]
+        return Driver.cuGraphLaunch(driver, left, stream)
+
+    driver.cuGraphLaunch = lose_it
+    backend, config = Bright(driver), PersonConfig(engine="auto")
+    here = stages_of(backend, "blur", config)
+    assert choice.on_gpu(here, backend, config, film()[0]) is None
+    assert "the GPU's matte is not the processor's" in caplog.text
+
+
+def test_what_cannot_be_recorded_is_started_kernel_by_kernel(driver, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    driver.cuStreamEndCapture = lambda stream: (Refusal(901), setattr(driver, "recording", None))
+    frames = film()
+    assert close_enough(*both_ways(driver, frames, "blur", engine="tensorrt"))
+    assert "graph" not in [name for name, _ in driver.begun]
+    assert "one by one" in caplog.text
+
+
+def test_the_processor_waits_for_what_runs_on_the_same_engine(driver) -> None:
+    backend, config = Bright(driver), PersonConfig(engine="auto")
+    here = stages_of(backend, "#2040c0", config)
+    under_way = []
+
+    def infer(image, previous):
+        begun = [name for name, _ in driver.begun]
+        under_way.append(begun.count("network") + begun.count("graph") - done())
+        return Bright.infer(backend, image, previous)
+
+    def done() -> int:
+        return driver.done.count("network")
+
+    frames = film()
+    frames[4] = replace(frames[4], pixel_aspect=Fraction(12, 11))  # of another kind: stays here
+    with closing(choice.on_gpu(here, backend, config, frames[0])) as line:
+        driver.begun.clear()
+        driver.done.clear()
+        here.segmenter._backend = SimpleNamespace(fit=backend.fit, infer=infer)
+        through(frames, here, line=line)
+    assert under_way == [0]
+
+
 @pytest.mark.parametrize(
     ("format", "background", "said"),
     [
@@ -828,6 +873,7 @@ def test_the_kernels_compile_for_every_card(capability) -> None:
         raise
     # Machine code; for cards to come, what the driver makes it from.
     assert code.startswith(b"\x7fELF") if capability < (19, 0) else b".entry composite" in code
+    assert b"fma." not in code, "products are to be rounded before they are added"
 
 
 def test_an_older_card_than_nvrtc_knows_is_told(monkeypatch) -> None:

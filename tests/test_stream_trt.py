@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -426,10 +427,31 @@ def test_the_network_can_be_had_without_its_ways_up_and_down(backend, played) ->
     assert not network.is_recordable
 
 
+@pytest.mark.parametrize(
+    ("capability", "todo"), [((8, 9), "update NVIDIA's driver"), ((9, 0), "pip install tensorrt,")]
+)
+def test_a_data_center_card_that_tensorrt_rtx_refuses_is_sent_to_tensorrt(
+    network, driver, played, tmp_path, monkeypatch, capability, todo
+) -> None:
+    played.ComputeCapability = SimpleNamespace(__members__={"SM89": 1})
+    monkeypatch.setattr(trt, "load", lambda: TensorRtRtx(played, "1.7"))
+    driver.cuDeviceGetAttribute = lambda attribute, device: (OK, capability[attribute == 9])
+    played.refuses.add(b"engine 64x64 1")
+    refused = pytest.raises(BackendUnavailable, match="Version tag does not match")
+    with closing(TensorRt(network, folder=tmp_path / "cache")) as backend, refused as told:
+        backend.fit((1, 1))
+    assert told.value.remedy.startswith(todo)
+
+
 def test_kernels_that_were_finished_on_the_gpu_are_kept(
     network, driver, played, tmp_path, monkeypatch
 ) -> None:
-    given = []
+    given: list[bytes] = []
+    caches: WeakSet[Cache] = WeakSet()
+
+    class Cache:
+        def serialize(self) -> bytes | None:
+            return None if given[-1] else b"kernels"  # nothing new
 
     class Rtx(TensorRtRtx):
         def bounds(self, card):
@@ -440,13 +462,17 @@ def test_kernels_that_were_finished_on_the_gpu_are_kept(
 
         def context(self, engine, kernels):
             given.append(kernels)
-            return engine.create_execution_context(), SimpleNamespace(serialize=lambda: b"kernels")
+            cache = Cache()
+            caches.add(cache)
+            return engine.create_execution_context(), cache
 
     monkeypatch.setattr(trt, "load", lambda: Rtx(played, "1.7"))
     for _ in range(2):
         with closing(TensorRt(network, folder=tmp_path / "cache")) as backend:
             backend.fit((1, 1))
-            backend.infer(np.zeros((1, 64, 64, 3), np.float32), None)
+            for _ in range(2):
+                backend.infer(np.zeros((1, 64, 64, 3), np.float32), None)
+            assert len(caches) == 1, "the context still uses its cache"
     assert given == [b"", b"kernels"]
     driver.cuDriverGetVersion = lambda: (OK, 13020)  # another driver, other kernels
     with closing(TensorRt(network, folder=tmp_path / "cache")) as backend:

@@ -97,6 +97,7 @@ class GpuOrProcessor:
         self._backend: Backend = gpu
         self._on_processor, self._batch = on_processor, gpu.batch
         self._is_gpu, self._shown_hw = True, (0.0, 0.0)
+        self._gpu = gpu
 
     @property
     def name(self) -> str:
@@ -138,13 +139,13 @@ class GpuOrProcessor:
     def close(self) -> None:
         """Free the engine; safe to call twice."""
         self._backend.close()
+        self._gpu.close()
 
     def _give_up(self, error: BackendUnavailable) -> None:
         if not self._is_gpu:
             raise error
         log.warning("the processor goes on with the network: %s", error)
-        self._is_gpu = False
-        self._backend.close()
+        self._is_gpu = False  # freed at the end: kernels of frames under way may still use it
         self._backend = self._on_processor()
 
 

@@ -41,7 +41,7 @@ class Said:
         """What TensorRT makes. Where it gives nothing, raises BackendUnavailable in its words."""
         try:
             thing = make()
-        except (TypeError, RuntimeError) as error:  # its bindings' words for "nothing"
+        except (AttributeError, TypeError, RuntimeError) as error:  # bindings' words for nothing
             raise self._refusal(wish, str(error)) from error
         if thing is None or thing is False:
             raise self._refusal(wish, "it does not say why")

@@ -69,6 +69,10 @@ class Flavor(Protocol):
         """What runs an engine, and the cache of its kernels or None."""
         ...
 
+    def remedy(self, card: GpuCard, otherwise: str) -> str:
+        """What to do where an engine does not run on this card."""
+        ...
+
 
 @dataclass(frozen=True)
 class TensorRtProper:
@@ -106,6 +110,10 @@ class TensorRtProper:
         """Kernels lie in the engine: nothing to keep."""
         return engine.create_execution_context(), None
 
+    def remedy(self, card: GpuCard, otherwise: str) -> str:
+        """It is not the card's generation."""
+        return otherwise
+
 
 @dataclass(frozen=True)
 class TensorRtRtx:
@@ -121,7 +129,7 @@ class TensorRtRtx:
             raise BackendUnavailable(
                 f"{self.name} {self.version} does not serve the {card}, of capability "
                 f"{card.generation}, but {', '.join(self._targets())}",
-                "pip install tensorrt, or take --engine cpu",
+                self.remedy(card, ""),
             )
 
     def bounds(self, card: GpuCard | None) -> list[Bound]:
@@ -153,6 +161,12 @@ class TensorRtRtx:
             cache.deserialize(kernels)
         runtime.set_runtime_cache(cache)
         return engine.create_execution_context(runtime), cache
+
+    def remedy(self, card: GpuCard, otherwise: str) -> str:
+        """Data-center cards (9.0, 10.0) are later than 8.0, and yet most likely not served."""
+        if card.generation in self._targets():
+            return otherwise
+        return "pip install tensorrt, or take --engine cpu"
 
     def _targets(self) -> dict[str, Any]:
         """8.6: SM86, and so on; the members NONE and CURRENT are no generations."""

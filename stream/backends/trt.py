@@ -81,13 +81,20 @@ class TensorRt:
         """An engine on the GPU; one from before that TensorRT refuses is built again, once."""
         key, plan, is_old = self._engines.engine(input_hw)
         try:
-            return Running(plan, key, self._engines, self._card)
+            return self._run(plan, key)
         except BackendUnavailable as error:
             if not is_old:
                 raise
             log.warning("the engine %s is built again: %s", key.file_name, error)
         key, plan = self._engines.built(input_hw)
-        return Running(plan, key, self._engines, self._card)
+        return self._run(plan, key)
+
+    def _run(self, plan: bytes, key: EngineKey) -> Running:
+        try:
+            return Running(plan, key, self._engines, self._card)
+        except BackendUnavailable as error:
+            todo = self._flavor.remedy(self._card, error.remedy)
+            raise BackendUnavailable(error.reason, todo) from error
 
 
 class Running:
@@ -101,6 +108,7 @@ class Running:
         }
         self._memory = GpuMemory(shapes)
         self._engines, self._said, self._rows = engines, Said(engines.flavor), 0
+        self._are_kept = False
         self._file = hold(engines.folder / key.file_name)
         flavor, words = engines.flavor, dict(key.words, gpu=card.name, driver=card.driver)
         self._notes = engine_cache.notes_file("kernels", words, engines.folder)
@@ -110,8 +118,9 @@ class Running:
             self._runtime = made(wish, lambda: flavor.module.Runtime(logger))
             self._engine = made(wish, lambda: self._runtime.deserialize_cuda_engine(plan))
             kernels = engine_cache.read_notes(self._notes)
-            self._context, self._kernels = flavor.context(self._engine, kernels)
-            made("make room for the network on the GPU", lambda: self._context)
+            wish = "make room for the network on the GPU"
+            self._context, self._kernels = made(wish, lambda: flavor.context(self._engine, kernels))
+            made(wish, lambda: self._context)
             self.addresses = {name: self._memory.address(name) for name in shapes}
             for name, address in self.addresses.items():
                 self._context.set_tensor_address(name, address)
@@ -144,10 +153,17 @@ class Running:
             memory.up("previous", previous)
         self.enqueue(memory.stream)
         alpha = memory.down("alpha", rows)
-        if self._kernels is not None:
-            self._engines.note(self._notes, bytes(self._kernels.serialize()))
-            self._kernels = None  # kept once, after the first frame has made them
+        self._keep_kernels()
         return alpha
+
+    def _keep_kernels(self) -> None:
+        """Once, after the first frame has made them. The cache itself must outlive its context."""
+        if self._kernels is None or self._are_kept:
+            return
+        made = self._kernels.serialize()
+        if made is not None:
+            self._engines.note(self._notes, bytes(made))
+        self._are_kept = True
 
     def _take(self, rows: int) -> None:
         """Tell the engine how many frames come at once, from now on."""

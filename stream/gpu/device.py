@@ -157,6 +157,8 @@ class Work:
         here, size = values.ctypes.data, values.nbytes
         sent = self._gpu.cuda.cuMemcpyHtoDAsync(address, here, size, self.stream)
         got(sent, "send numbers to the GPU")
+        # The values may be gone at once, and copies of unpinned memory need not be.
+        got(self._gpu.cuda.cuStreamSynchronize(self.stream), "send numbers to the GPU")
 
     def run(self, kernel: str, over: tuple[int, ...], *arguments: There | float) -> None:
         """Start a kernel with a thread for each of (h, w) pixels, or (count, h, w)."""

@@ -137,6 +137,7 @@ class Down:
             self._carrier.asked(slots.forget)
             self._background.saw(None)
             segmenter, matte, clean, background = self._here
+            slots.wait()  # what is under way runs on the same engine
             alpha = segmenter.segment(came)
             return composed(came, alpha, matte, clean, background, StageClock())
         planes, flags = fetched

@@ -6,6 +6,7 @@ each frame's three parts in order; frames beside each other overlap.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,10 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.backends import BackendUnavailable
 from stream.backends.nvidia import got
 from stream.frame import Plane
 from stream.gpu.device import Gpu, Picture, There, Work
 from stream.gpu.steps import Asked, Step, state_of
+
+log = logging.getLogger(__name__)
 
 Plan = tuple[Step, ...]
 _FLAGS_BYTES = 8
@@ -102,6 +106,10 @@ class Slots:
         self._call("cuMemcpyDtoHAsync", here.ctypes.data, there, here.nbytes, self._down)
         self._call("cuEventRecord", slot.downloaded, self._down)
 
+    def wait(self) -> None:
+        """Until all that was begun is done, or has failed."""
+        self._gpu.cuda.cuStreamSynchronize(self.work.stream)
+
     def fetch(self, slot: Slot) -> tuple[tuple[Plane, ...], Flags]:
         """The composite's planes, and the flags, when they are down; the slot is free again."""
         self._call("cuEventSynchronize", slot.downloaded)
@@ -124,10 +132,15 @@ class Slots:
         """What to call for a plan: kernels one by one at first, then one recording of them."""
         runs = slot.runs.get(plan, 0)
         slot.runs[plan] = runs + 1
+        one_by_one: list[Callable[[], None]] = [partial(step.do, self.work, slot) for step in plan]
         if runs < _WARM_UP:
-            return [partial(step.do, self.work, slot) for step in plan]
+            return one_by_one
         if plan not in slot.recorded:
-            slot.recorded[plan] = self._recording(slot, plan)
+            try:
+                slot.recorded[plan] = self._recording(slot, plan)
+            except BackendUnavailable as error:
+                log.info("kernels are started one by one, not as a recording: %s", error)
+                slot.recorded[plan] = one_by_one
         return slot.recorded[plan]
 
     def _recording(self, slot: Slot, plan: Plan) -> list[Callable[[], None]]:

@@ -23,26 +23,28 @@ _ROUNDS = 2  # over all slots: kernels one by one, then as they were recorded
 
 
 def check_network(twins: Twins, backend: Backend, like: Frame) -> None:
-    """The picture that the network is shown, and its answer. Raises BackendUnavailable."""
-    frame, slots = _pictured(like, 0), twins.carrier.slots
-    slot = slots.send(frame.planes)
-    slots.forget()
-    slots.run(slot, (*twins.segment(Sent.of(frame, slot)),))
-    slots.fetch(slot)
+    """The pictures that the network is shown, and its answers. Raises BackendUnavailable."""
+    frames, slots = _pictured(like), twins.carrier.slots
     h, w = twins.letterbox.input_hw
-    image, alpha = (
-        slots.there(twins.network.addresses[name], (1, h, w, count))
-        for name, count in (("image", 3), ("alpha", 1))
-    )
-    shown = twins.letterbox.pad(rgb_of(frame, twins.letterbox.content_hw) * np.float32(255))
-    _check("picture for the network", float(np.abs(image - shown).mean()), 1.0)
-    wanted = backend.infer(image, np.zeros((1, h, w, 1), np.float32))
-    _check("matte", float(np.abs(alpha - wanted).mean()), MOST_APART)
+    for turn in range(_ROUNDS * slots.count):
+        frame = frames[turn % len(frames)]
+        slot = slots.send(frame.planes)
+        slots.forget()
+        slots.run(slot, (*twins.segment(Sent.of(frame, slot)),))
+        slots.fetch(slot)
+        image, alpha = (
+            slots.there(twins.network.addresses[name], (1, h, w, count))
+            for name, count in (("image", 3), ("alpha", 1))
+        )
+        shown = twins.letterbox.pad(rgb_of(frame, twins.letterbox.content_hw) * np.float32(255))
+        _check("picture for the network", float(np.abs(image - shown).mean()), 1.0)
+        wanted = backend.infer(image, np.zeros((1, h, w, 1), np.float32))
+        _check("matte", float(np.abs(alpha - wanted).mean()), MOST_APART)
 
 
 def check_composites(twins: Twins, like: Frame) -> None:
     """Composites for a known answer of the network. Raises BackendUnavailable."""
-    frames = [_pictured(like, seed) for seed in range(2)]
+    frames = _pictured(like)
     answer = probe(twins.letterbox.input_hw)[1]
     slots = twins.carrier.slots
     for over in (OverPlanes(), OverBlur(_BLUR_PX)):
@@ -72,10 +74,10 @@ def _composed(twins: Twins, frame: Frame, behind: Frame, answer: Alpha, over: St
     return composite(frame, behind.planes, alpha)
 
 
-def _pictured(like: Frame, seed: int) -> Frame:
-    """A frame of the same kind with everything in it."""
-    image, _ = probe(like.size_hw, seed)
-    return like.with_planes(planes_of(image[0] / np.float32(255), like))
+def _pictured(like: Frame) -> list[Frame]:
+    """Two frames of the same kind with everything in them: an old answer must not pass."""
+    images = [probe(like.size_hw, seed)[0][0] for seed in range(2)]
+    return [like.with_planes(planes_of(image / np.float32(255), like)) for image in images]
 
 
 def _share_apart(planes: tuple[Plane, ...], wanted: tuple[Plane, ...]) -> float:

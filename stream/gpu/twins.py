@@ -32,6 +32,7 @@ class Twins:
         """The steps to the network's matte, in its place."""
         if not isinstance(frame, Sent):
             self.carrier.asked(self.carrier.slots.forget)
+            self.carrier.slots.wait()  # what is under way runs on the same engine
             return self.here.segmenter.segment(frame)
         return (
             Shown(self.network, self.letterbox, frame.color, frame.format),
