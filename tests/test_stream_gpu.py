@@ -18,6 +18,7 @@ from contextlib import closing, nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -45,22 +46,10 @@ from stream.matte import MatteRefiner, along_edges, evenly
 from stream.pipeline import StageClock, Stages, run
 from stream.segmenter import CautiousSegmenter, Segmenter, display_hw
 
-CPP = """
-#include <cmath>
-struct Dim { int x = 0, y = 0, z = 0; };
-static Dim blockIdx, blockDim, threadIdx;
-#define __global__
-#define __device__ inline
-template <typename T> void atomicAdd(T* sum, T value) { *sum += value; }
-"""
+AS_CPP = Path(__file__).with_name("kernels_as_cpp.h")
 LOOPS = """
 extern "C" void all_{name}(int gx, int gy, int gz, int bx, int by, {parameters}) {{
-    blockDim.x = bx, blockDim.y = by;
-    for (blockIdx.z = 0; blockIdx.z < gz; blockIdx.z++)
-    for (blockIdx.y = 0; blockIdx.y < gy; blockIdx.y++)
-    for (blockIdx.x = 0; blockIdx.x < gx; blockIdx.x++)
-    for (threadIdx.y = 0; threadIdx.y < by; threadIdx.y++)
-    for (threadIdx.x = 0; threadIdx.x < bx; threadIdx.x++) {name}({names});
+    for_all(gx, gy, gz, bx, by, [&] {{ {name}({names}); }});
 }}
 """
 
@@ -79,7 +68,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
         )
         for name, parameters in re.findall(r"__global__ void (\w+)\(([^)]*)\)", source)
     ]
-    (folder / "kernels.cpp").write_text("".join([CPP, source, *loops]))
+    (folder / "kernels.cpp").write_text("".join([AS_CPP.read_text(), source, *loops]))
     command = ["g++", "-O2", "-shared", "-fPIC", "-Wall", "-Werror", *program.OPTIONS]
     command += [str(folder / "kernels.cpp"), "-o", str(folder / "kernels.so")]
     subprocess.run(command, check=True, timeout=300)
