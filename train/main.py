@@ -31,6 +31,7 @@ from train.optimizer import build_optimizer
 from train.score import Scores, score_groups
 from train.teacher import TaughtLoss, taught
 from train.unet import build_unet, freeze_blocks, freeze_encoder_norms
+from train.unrolled import unrolled
 
 NETWORK = "network.keras"
 
@@ -101,7 +102,7 @@ def errors_as_raised() -> Iterator[None]:
 def start(config: TrainConfig) -> keras.Model:
     """Build the network and what moves it."""
     with computing_in(config.precision):
-        model = build_unet(config.width, config.depth)
+        model = unrolled(build_unet(config.width, config.depth))
         loss = matte_loss
         if config.teacher is not None:
             model, loss = taught(model, config.teacher), TaughtLoss(config.teacher_weight)

@@ -9,12 +9,13 @@ from keras import ops
 
 from train import TrainError
 from train.losses import matte_loss
+from train.unrolled import Unrolled
 
 Tensor: TypeAlias = keras.KerasTensor
 
 
 @keras.saving.register_keras_serializable("train")
-class Taught(keras.Model):
+class Taught(Unrolled):
     """A network that asks its teacher about every batch that it learns from."""
 
     def taught_by(self, teacher: keras.Model) -> None:
