@@ -20,7 +20,8 @@ import run as program
 
 ROOT = Path(__file__).parent.parent
 
-# 37 samples an epoch, four a batch: the second epoch begins in the tenth step, in round 3.
+# 37 samples an epoch, eight a batch: the second epoch begins in the fifth step, in round 2. Of
+# eight, two devices get four each, and see the same ones again as one does.
 STEPS, STEPS_PER_ROUND = 12, 4
 TINY = (
     *(
@@ -34,7 +35,7 @@ TINY = (
         "--judge-size",
         "32",
     ),
-    *("--batch", "4", "--steps", STEPS, "--steps-per-round", STEPS_PER_ROUND, "--judge-every", "2"),
+    *("--batch", "8", "--steps", STEPS, "--steps-per-round", STEPS_PER_ROUND, "--judge-every", "2"),
     *("--warmup-steps", "2", "--norm-batches", "2", "--workers", "1", "--average", "0.9"),
 )
 
