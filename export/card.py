@@ -30,7 +30,11 @@ LIMITS = (
 
 
 def card(
-    run: Path, scores: dict[str, dict], parity: list[Difference], blend: Path | None = None
+    run: Path,
+    scores: dict[str, dict],
+    parity: list[Difference],
+    blend: Path | None = None,
+    belief: float = 1.0,
 ) -> dict:
     """Everything worth knowing about the network that a run made."""
     record = _record(run)
@@ -47,6 +51,7 @@ def card(
             **{name: record[name] for name in ("stretches", "keras", "backend")},
             "config": config,
             **({"blended": f"the mean with {blend.name}, weight by weight"} if blend else {}),
+            **({"belief": belief} if belief != 1 else {}),
             **{name: _placeless(record[name]) for name in ORIGINS if record.get(name)},
         },
         "data": {

@@ -39,6 +39,10 @@ class ExportConfig:
     """A .keras file of the same network, such as the one that the run started from: what is
     shipped is the mean of both, weight by weight."""
 
+    belief: float = 1.0
+    """Share of its own matte of the frame before that the network of a run is to be told, 0 to 1:
+    with 0.5 it is steadied nearly as much, and holds on to mistakes much less."""
+
     name: str = SHIPPED["default"]
     """Name of the shipped network."""
 
@@ -75,6 +79,10 @@ class ExportConfig:
             raise ExportError(f"cannot tell where to put what becomes of {self.run}: give OUT_DIR")
         if self.is_file and self.precision == "int8" and self.data is None:
             raise ExportError("int8 is calibrated on real frames: give --data")
+        if not 0 <= self.belief <= 1:
+            raise ExportError(f"belief {self.belief}: must be from 0 to 1")
+        if self.is_file and self.belief != 1:
+            raise ExportError(f"--belief goes with a run; {self.run} is a file")
         if self.is_file and self.blend is not None:
             raise ExportError(f"--blend goes with a run; {self.run} is a file")
         if not self.is_file and self.triton:

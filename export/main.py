@@ -39,6 +39,8 @@ def main(config: ExportConfig) -> Path:
             copy(network_of(config.run), keras_file)
         else:
             blended(network_of(config.run), config.blend).save(keras_file)
+        if config.belief != 1:
+            believing(open_keras(keras_file), config.belief).save(keras_file)
         onnx_from_keras(keras_file, onnx_file, size_hw)
         parity = compare(open_keras(keras_file), onnx_file, tolerance=config.tolerance)
         data = config.data or data_of(config.run)
@@ -53,7 +55,7 @@ def main(config: ExportConfig) -> Path:
             "int8, live": score(int8_file, groups),
         }
         check_loss(scores, config.int8_loss)
-        write_card(card(config.run, scores, parity, config.blend), card_file)
+        write_card(card(config.run, scores, parity, config.blend, config.belief), card_file)
     except (TrainError, OSError) as error:
         raise ExportError(f"cannot ship {config.run}: {error}") from error
     return onnx_file
@@ -82,6 +84,16 @@ def blended(network: Path, other: Path) -> keras.Model:
     pairs = zip(ours.get_weights(), theirs.get_weights(), strict=True)
     ours.set_weights([(one + another) / 2 for one, another in pairs])
     return ours
+
+
+def believing(model: keras.Model, share: float) -> keras.Model:
+    """The network as if it were told that share of `previous`; changed in place.
+
+    The kernel that meets `previous` first has no bias: scaling it is scaling what it is told.
+    """
+    (first,) = (node.operation for node in model.get_layer("previous")._outbound_nodes)
+    first.set_weights([share * weight for weight in first.get_weights()])
+    return model
 
 
 def score(

@@ -208,6 +208,18 @@ def test_blended_weights_lie_half_way_between_two_networks(network, tmp_path):
         np.testing.assert_allclose(mean, one + 0.5, atol=1e-6)
 
 
+def test_a_network_of_half_belief_is_one_that_is_told_half(network):
+    before, after = (keras.models.load_model(network, compile=False) for _ in range(2))
+    main.believing(after, 0.5)
+    rng = np.random.default_rng(0)
+    image = rng.uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
+    previous = rng.uniform(0, 1, (1, 64, 96, 1)).astype(np.float32)
+    told = {"image": image, "previous": previous}
+    wanted = before({**told, "previous": previous / 2})
+    np.testing.assert_allclose(after(told), wanted, atol=1e-5)
+    assert np.abs(np.array(after(told)) - np.array(before(told))).max() > 1e-4
+
+
 def test_networks_of_other_shapes_are_not_blended(network, tmp_path):
     image = keras.Input((64, 64, 3), name="image")
     keras.Model(image, keras.layers.Conv2D(1, 1)(image)).save(tmp_path / "other.keras")
