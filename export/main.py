@@ -91,7 +91,8 @@ def believing(model: keras.Model, share: float) -> keras.Model:
 
     The kernel that meets `previous` first has no bias: scaling it is scaling what it is told.
     """
-    (first,) = (node.operation for node in model.get_layer("previous")._outbound_nodes)
+    told = model.get_layer("previous")
+    (first,) = (each for each in model.layers if each is not told and each.input is told.output)
     first.set_weights([share * weight for weight in first.get_weights()])
     return model
 

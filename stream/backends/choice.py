@@ -95,9 +95,8 @@ class GpuOrProcessor:
 
     def __init__(self, gpu: Batching, on_processor: Callable[[], Backend]) -> None:
         self._backend: Backend = gpu
-        self._on_processor, self._batch = on_processor, gpu.batch
-        self._is_gpu, self._shown_hw = True, (0.0, 0.0)
-        self._gpu = gpu
+        self._gpu, self._on_processor = gpu, on_processor
+        self._shown_hw = (0.0, 0.0)
 
     @property
     def name(self) -> str:
@@ -107,7 +106,7 @@ class GpuOrProcessor:
     @property
     def batch(self) -> int:
         """How many frames are best run at once, now."""
-        return self._batch if self._is_gpu else 1
+        return self._gpu.batch if self._backend is self._gpu else 1
 
     def fit(self, display_hw: tuple[float, float]) -> tuple[int, int]:
         """The input size for frames shown at this size, compiled and ready."""
@@ -142,10 +141,10 @@ class GpuOrProcessor:
         self._gpu.close()
 
     def _give_up(self, error: BackendUnavailable) -> None:
-        if not self._is_gpu:
+        if self._backend is not self._gpu:
             raise error
         log.warning("the processor goes on with the network: %s", error)
-        self._is_gpu = False  # freed at the end: kernels of frames under way may still use it
+        # The GPU's is freed at the end: kernels of frames under way may still use it.
         self._backend = self._on_processor()
 
 

@@ -18,7 +18,7 @@ OPTIONS = (
     f"-DSURELY_PERSON={matte._SURELY_PERSON}f",
 )
 # Products are rounded before they are added, as on the processor: mattes were 0.008 apart without.
-_ROUNDS = "--fmad=false"
+_UNFUSED = "--fmad=false"
 _SIGNATURE = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\)')
 _INSTALL = "pip install -r requirements-gpu.txt"
 
@@ -58,7 +58,7 @@ def compiled(capability: tuple[int, int]) -> bytes:
     arch = f"sm_{wanted}" if is_known else f"compute_{max(fitting)}"
     source = SOURCE.read_bytes()
     program = _got(nvrtc, nvrtc.nvrtcCreateProgram(source, SOURCE.name.encode(), 0, [], []))
-    options = [option.encode() for option in (f"--gpu-architecture={arch}", _ROUNDS, *OPTIONS)]
+    options = [option.encode() for option in (f"--gpu-architecture={arch}", _UNFUSED, *OPTIONS)]
     (code,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
     if int(code):
         log = b" " * _got(nvrtc, nvrtc.nvrtcGetProgramLogSize(program))
