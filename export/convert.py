@@ -4,7 +4,7 @@ import hashlib
 import logging
 import tempfile
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
@@ -23,6 +23,7 @@ from export.to_fp16 import fp16_from_onnx
 from export.to_int8 import FOR_TENSORRT, int8_from_onnx
 from export.to_onnx import onnx_from_keras, open_keras
 from export.to_triton import repository_from_onnx
+from export.whole import whole
 from stream.backends import BackendUnavailable, open_backend
 from stream.backends.nvidia import GpuCard, first_card, has_driver
 from stream.interfaces import Backend
@@ -74,17 +75,23 @@ def convert(config: ExportConfig) -> Conversion:
     Without a GPU the engine is built where TensorRT-RTX can, and not run.
     """
     assert config.out_dir is not None, "ExportConfig checks it"
-    size_hw, card = (config.height, config.width), _card()
-    suffix = ".onnx" if config.precision == "fp32" else f".{config.precision}.onnx"
-    network = config.out_dir / f"{config.run.stem}{suffix}"
+    size_hw = (config.height, config.width)
     model = open_keras(config.run)
     shown = list(shown_to(model, size_hw, config.data, config.parity_pictures))
-    try:
-        config.out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(f"cannot write to {config.out_dir}: {error.strerror}") from error
+    with whole(config.out_dir) as place:
+        done = _converted(config, shown, size_hw, place)
+    return replace(done, network=config.out_dir / done.network.name)
+
+
+def _converted(
+    config: ExportConfig, shown: list[Shown], size_hw: tuple[int, int], place: Path
+) -> Conversion:
+    """Make the files in a folder. Raises ExportError where an engine is too far from Keras."""
+    card = _card()
+    suffix = ".onnx" if config.precision == "fp32" else f".{config.precision}.onnx"
+    network = place / f"{config.run.stem}{suffix}"
     _make(config, network, size_hw)
-    _, engine = engine_from_onnx(network, size_hw, card)
+    engine = engine_from_onnx(network, size_hw, card)
     rows = [Held(f"Keras {keras.__version__}", 0.0, 0.0, 0.0 if config.data else None)]
     rows += [_held(opened(network), shown, size_hw) for opened in (open_backend, OnnxRuntime)]
     if config.triton:
@@ -96,8 +103,8 @@ def convert(config: ExportConfig) -> Conversion:
         if config.data
         else f"{len(shown)} test patterns"
     )
-    done = Conversion(network, engine, rows, told)
     check(rows, config)
+    done = Conversion(network, engine, rows, told)
     write_card(_entries(config, done, size_hw), network.with_suffix(".json"))
     return done
 

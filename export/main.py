@@ -3,7 +3,6 @@
 import json
 import logging
 from pathlib import Path
-from shutil import copy
 
 import keras
 
@@ -16,6 +15,7 @@ from export.parity import compare
 from export.to_fp16 import fp16_from_onnx
 from export.to_int8 import int8_from_onnx
 from export.to_onnx import onnx_from_keras, open_keras
+from export.whole import whole
 from stream.networks import RECORDED_AREAS, SHIPPED
 from train import TrainError
 from train.collection import COMPOSITE, validation
@@ -28,36 +28,38 @@ log = logging.getLogger(__name__)
 
 def main(config: ExportConfig) -> Path:
     """Make NAME.keras, NAME.json and NAME.onnx, whose path is returned, in each precision."""
+    try:
+        with whole(config.models) as place:
+            return config.models / ship(config, place).name
+    except TrainError as error:
+        raise ExportError(f"cannot ship {config.run}: {error}") from error
+
+
+def ship(config: ExportConfig, place: Path) -> Path:
+    """Make the files in a folder; the path of the ONNX file."""
     keras_file, onnx_file, fp16_file, int8_file, card_file = (
-        config.models / f"{config.name}{suffix}"
+        place / f"{config.name}{suffix}"
         for suffix in (".keras", ".onnx", ".fp16.onnx", ".int8.onnx", ".json")
     )
     size_hw = (config.height, config.width)
-    try:
-        config.models.mkdir(parents=True, exist_ok=True)
-        if config.blend is None:
-            copy(network_of(config.run), keras_file)
-        else:
-            blended(network_of(config.run), config.blend).save(keras_file)
-        if config.belief != 1:
-            believing(open_keras(keras_file), config.belief).save(keras_file)
-        onnx_from_keras(keras_file, onnx_file, size_hw)
-        parity = compare(open_keras(keras_file), onnx_file, tolerance=config.tolerance)
-        data = config.data or data_of(config.run)
-        fp16_from_onnx(onnx_file, fp16_file)
-        seen = frames(onnx_file, data, config.calibration_pictures, size_hw)
-        int8_from_onnx(onnx_file, int8_file, seen)
-        groups = validation(data)
-        area = RECORDED_AREAS.get(config.name, RECORDED_AREAS[SHIPPED["default"]])
-        scores = {
-            "fp32": score(onnx_file, groups, area),
-            "int8": score(int8_file, groups, area),
-            "int8, live": score(int8_file, groups),
-        }
-        check_loss(scores, config.int8_loss)
-        write_card(card(config.run, scores, parity, config.blend, config.belief), card_file)
-    except (TrainError, OSError) as error:
-        raise ExportError(f"cannot ship {config.run}: {error}") from error
+    network = network_of(config.run)
+    model = blended(network, config.blend) if config.blend else open_keras(network)
+    believing(model, config.belief).save(keras_file)
+    onnx_from_keras(keras_file, onnx_file, size_hw)
+    parity = compare(open_keras(keras_file), onnx_file, tolerance=config.tolerance)
+    data = config.data or data_of(config.run)
+    fp16_from_onnx(onnx_file, fp16_file)
+    seen = frames(onnx_file, data, config.calibration_pictures, size_hw)
+    int8_from_onnx(onnx_file, int8_file, seen)
+    groups = validation(data)
+    area = RECORDED_AREAS.get(config.name, RECORDED_AREAS[SHIPPED["default"]])
+    scores = {
+        "fp32": score(onnx_file, groups, area),
+        "int8": score(int8_file, groups, area),
+        "int8, live": score(int8_file, groups),
+    }
+    check_loss(scores, config.int8_loss)
+    write_card(card(config.run, scores, parity, config.blend, config.belief), card_file)
     return onnx_file
 
 
@@ -112,8 +114,8 @@ def score(
 
 def check_loss(scores: dict[str, dict[str, dict]], most: float) -> None:
     """Raise ExportError where int8 loses more IoU than it may."""
-    for group, whole in scores["fp32"].items():
-        lost = whole["iou"] - scores["int8"][group]["iou"]
+    for group, exact in scores["fp32"].items():
+        lost = exact["iou"] - scores["int8"][group]["iou"]
         if lost > most:
             raise ExportError(
                 f"int8 loses {lost:.4f} IoU on {group}, more than {most}: do not ship it; "

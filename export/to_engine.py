@@ -12,10 +12,8 @@ from stream.backends.nvidia import GpuCard
 log = logging.getLogger(__name__)
 
 
-def engine_from_onnx(
-    network: Path, size_hw: tuple[int, int], card: GpuCard | None
-) -> tuple[Path | None, str]:
-    """The engine's file, beside the network, and what there is to say; None: none can be built.
+def engine_from_onnx(network: Path, size_hw: tuple[int, int], card: GpuCard | None) -> str:
+    """Make the engine beside the network, where one can be built; what there is to say of it.
 
     Raises ExportError where TensorRT is there and refuses the network.
     """
@@ -25,14 +23,13 @@ def engine_from_onnx(
             flavor.check(card)
         flavor.bounds(card)
     except BackendUnavailable as error:
-        return None, f"not made: {error.reason}"
+        return f"not made: {error.reason}"
     try:
         engines = Engines(network, flavor, card, network.parent)
         key, _, _ = engines.engine(size_hw)
     except BackendUnavailable as error:
         raise ExportError(f"cannot make an engine of {network}: {error}") from error
-    words = ", ".join(f"{name} {value}" for name, value in key.bound)
-    return network.parent / key.file_name, words
+    return ", ".join(f"{name} {value}" for name, value in key.bound)
 
 
 def plan_from_onnx(

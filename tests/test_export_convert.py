@@ -172,6 +172,21 @@ def test_what_is_too_far_from_keras_is_named_with_its_frame() -> None:
     check([Held("TensorRT: not run: no GPU")], config)
 
 
+def test_what_is_too_far_from_keras_replaces_nothing(
+    tiny_network, tiny_onnx, tmp_path, monkeypatch, capsys
+) -> None:
+    def converted(network: Path, target: Path, size_hw: tuple[int, int]) -> None:
+        target.write_bytes(tiny_onnx.read_bytes())
+
+    monkeypatch.setattr("export.convert.onnx_from_keras", converted)
+    (tmp_path / "tiny.onnx").write_bytes(b"good")
+    words = ["export", str(tiny_network), str(tmp_path), "--precision", "fp32", *SMALL]
+    assert run.main([*words, "--tolerance", "1e-12"]) == 1
+    assert "do not ship it" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]
+    assert (tmp_path / "tiny.onnx").read_bytes() == b"good"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

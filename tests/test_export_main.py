@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -169,6 +170,18 @@ def test_shipping_writes_network_and_card(run, tmp_path):
     assert before["config"] == {"network": "zero.keras"}
     assert before["network_came_from"]["steps"] == 5
     assert str(tmp_path) not in json.dumps(card)
+
+
+def test_a_network_that_is_not_shipped_leaves_what_ships_as_it_was(run, tmp_path, monkeypatch):
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "person.keras").write_bytes(b"ships")
+    monkeypatch.setattr(main, "int8_from_onnx", Mock(side_effect=ExportError("int8 loses a lot")))
+    config = ExportConfig(run, models=models, height=64, width=64, calibration_pictures=1)
+    with pytest.raises(ExportError, match="int8 loses a lot"):
+        main.main(config)
+    assert [path.name for path in models.iterdir()] == ["person.keras"]
+    assert (models / "person.keras").read_bytes() == b"ships"
 
 
 def test_eight_bits_that_lose_too_much_are_not_shipped():

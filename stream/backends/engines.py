@@ -52,15 +52,17 @@ class Engines:
         said = f"{key.words['input']}, {self.card or 'for ' + bound['capabilities']}"
         log.info("building the engine of %s, %s: seconds to a minute, once", self.network, said)
         began = time.monotonic()
-        notes = engine_cache.notes_file("timings", bound, self.folder)
+        # What export makes lies beside the network and is nobody's cache.
+        cache = engine_cache.user_folder() if self.folder == self.network.parent else self.folder
+        notes = engine_cache.notes_file("timings", bound, cache)
         parsed, timings = parse(self.network, self.flavor), engine_cache.read_notes(notes)
         built = build(parsed, (self.batch, *input_hw), self.flavor, self.card, timings)
         seconds = round(time.monotonic() - began, 1)
         made = {"precision": self.facts.precision, "built in": f"{seconds} s"}
         path = engine_cache.keep(key, built.engine, made, self.folder)
         self.note(notes, built.timings)
-        if self.folder != self.network.parent:  # what export makes is nobody's cache
-            engine_sweep.sweep(self.folder, time.time())
+        if cache == self.folder:
+            engine_sweep.sweep(cache, time.time())
         log.info("built in %s s: %s", seconds, path or "not kept")
         return key, built.engine
 
