@@ -1,12 +1,13 @@
 """The card of a shipped network: what it learned from, how good it is, what it cannot do."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from export import ExportError
 from export.parity import Difference
 from train.config import TrainConfig
-from train.journal import CONFIG, seconds, steps_done
+from train.journal import CONFIG, origin, seconds, steps_done
 
 # Terms by the part of a collection's path that names it; a collection without an entry is listed
 # with unstated terms, never left out.
@@ -33,7 +34,7 @@ def card(
     run: Path,
     scores: dict[str, dict],
     parity: list[Difference],
-    blend: Path | None = None,
+    blend: Sequence[Path] = (),
     belief: float = 1.0,
 ) -> dict:
     """Everything worth knowing about the network that a run made."""
@@ -50,7 +51,7 @@ def card(
             "command": _command(config),
             **{name: record[name] for name in ("stretches", "keras", "backend")},
             "config": config,
-            **({"blended": f"the mean with {blend.name}, weight by weight"} if blend else {}),
+            **({"blended": _mean_with(blend)} if blend else {}),
             **({"belief": belief} if belief != 1 else {}),
             **{name: _placeless(record[name]) for name in ORIGINS if record.get(name)},
         },
@@ -78,6 +79,13 @@ def _command(config: dict) -> str:
     typed = {name: str(v).lower() if isinstance(v, bool) else v for name, v in changed.items()}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in typed.items()]
     return " ".join(["python run.py train --data DATA", *flags])
+
+
+def _mean_with(networks: Sequence[Path]) -> dict:
+    """What the mean is of beside the run; how those came about, but for what they started from."""
+    made = [_placeless(origin(network) or {}) for network in networks]
+    brief = [{name: each[name] for name in each if name not in ORIGINS} for each in made]
+    return {"the mean, weight by weight, with": brief}
 
 
 def _placeless(made: dict) -> dict:

@@ -35,9 +35,9 @@ class ExportConfig:
     """Folder that receives NAME.keras, NAME.onnx, NAME.fp16.onnx, NAME.int8.onnx and NAME.json,
     the card."""
 
-    blend: Path | None = None
-    """A .keras file of the same network, such as the one that the run started from: what is
-    shipped is the mean of both, weight by weight."""
+    blend: tuple[Path, ...] = ()
+    """A .keras file of the same network, such as what an earlier run made on the way to this one;
+    may be given several times. What is shipped is the mean of all, weight by weight."""
 
     belief: float = 1.0
     """Share of its own matte of the frame before that the network of a run is to be told, 0 to 1:
@@ -83,7 +83,7 @@ class ExportConfig:
             raise ExportError(f"belief {self.belief}: must be from 0 to 1")
         if self.is_file and self.belief != 1:
             raise ExportError(f"--belief goes with a run; {self.run} is a file")
-        if self.is_file and self.blend is not None:
+        if self.is_file and self.blend:
             raise ExportError(f"--blend goes with a run; {self.run} is a file")
         if not self.is_file and self.triton:
             raise ExportError(f"--triton goes with a .keras file and OUT_DIR; {self.run} is a run")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -42,8 +43,7 @@ def ship(config: ExportConfig, place: Path) -> Path:
         for suffix in (".keras", ".onnx", ".fp16.onnx", ".int8.onnx", ".json")
     )
     size_hw = (config.height, config.width)
-    network = network_of(config.run)
-    model = blended(network, config.blend) if config.blend else open_keras(network)
+    model = blended([network_of(config.run), *config.blend])
     believing(model, config.belief).save(keras_file)
     onnx_from_keras(keras_file, onnx_file, size_hw)
     parity = compare(open_keras(keras_file), onnx_file, tolerance=config.tolerance)
@@ -73,19 +73,20 @@ def network_of(run: Path) -> Path:
     return run / NETWORK
 
 
-def blended(network: Path, other: Path) -> keras.Model:
-    """The mean of two networks, weight by weight.
+def blended(networks: Sequence[Path]) -> keras.Model:
+    """The mean of networks, weight by weight.
 
     What a run unlearned on its way from a network to its end, the mean mostly has again, and keeps
-    most of what it gained (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903).
+    most of what it gained (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903; of several, a soup,
+    arXiv:2203.05482).
     """
-    ours, theirs = open_keras(network), open_keras(other)
-    shapes = [[weight.shape for weight in each.get_weights()] for each in (ours, theirs)]
-    if shapes[0] != shapes[1]:
-        raise ExportError(f"cannot blend {network} with {other}: they are not of one shape")
-    pairs = zip(ours.get_weights(), theirs.get_weights(), strict=True)
-    ours.set_weights([(one + another) / 2 for one, another in pairs])
-    return ours
+    models = [open_keras(network) for network in networks]
+    weights = [model.get_weights() for model in models]
+    for network, theirs in zip(networks, weights, strict=True):
+        if [each.shape for each in theirs] != [each.shape for each in weights[0]]:
+            raise ExportError(f"cannot blend {networks[0]} with {network}: not of one shape")
+    models[0].set_weights([sum(same) / len(models) for same in zip(*weights, strict=True)])
+    return models[0]
 
 
 def believing(model: keras.Model, share: float) -> keras.Model:

@@ -146,7 +146,13 @@ def run(network, tmp_path) -> Path:
 
 def test_shipping_writes_network_and_card(run, tmp_path):
     config = ExportConfig(
-        run, models=tmp_path / "models", height=64, width=64, calibration_pictures=1, int8_loss=1.0
+        run,
+        models=tmp_path / "models",
+        height=64,
+        width=64,
+        calibration_pictures=1,
+        int8_loss=1.0,
+        blend=(run / "network.keras",),
     )
     shipped = main.main(config)
     assert shipped == tmp_path / "models" / "person.onnx"
@@ -169,6 +175,9 @@ def test_shipping_writes_network_and_card(run, tmp_path):
     before = card["trained"]["network_came_from"]
     assert before["config"] == {"network": "zero.keras"}
     assert before["network_came_from"]["steps"] == 5
+    (same,) = card["trained"]["blended"]["the mean, weight by weight, with"]
+    assert same["steps"] == 200 and same["config"]["batch"] == 16
+    assert "network_came_from" not in same
     assert str(tmp_path) not in json.dumps(card)
 
 
@@ -211,14 +220,17 @@ def test_what_cannot_work_is_rejected(change, message):
         ExportConfig(Path("run"), **change)
 
 
-def test_blended_weights_lie_half_way_between_two_networks(network, tmp_path):
-    other = keras.models.load_model(network, compile=False)
-    other.set_weights([weight + 1 for weight in other.get_weights()])
-    other.save(tmp_path / "other.keras")
+def test_blended_weights_are_the_mean_of_all_networks(network, tmp_path):
+    files = [network]
+    for number, more in enumerate((1, 5)):
+        other = keras.models.load_model(network, compile=False)
+        other.set_weights([weight + more for weight in other.get_weights()])
+        other.save(tmp_path / f"{number}.keras")
+        files.append(tmp_path / f"{number}.keras")
     before = keras.models.load_model(network, compile=False).get_weights()
-    after = main.blended(network, tmp_path / "other.keras").get_weights()
+    after = main.blended(files).get_weights()
     for one, mean in zip(before, after, strict=True):
-        np.testing.assert_allclose(mean, one + 0.5, atol=1e-6)
+        np.testing.assert_allclose(mean, one + 2, atol=1e-5)
 
 
 def test_a_network_of_half_belief_is_one_that_is_told_half(network):
@@ -237,4 +249,4 @@ def test_networks_of_other_shapes_are_not_blended(network, tmp_path):
     image = keras.Input((64, 64, 3), name="image")
     keras.Model(image, keras.layers.Conv2D(1, 1)(image)).save(tmp_path / "other.keras")
     with pytest.raises(ExportError, match="not of one shape"):
-        main.blended(network, tmp_path / "other.keras")
+        main.blended([network, tmp_path / "other.keras"])
