@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from export.rounding import round_evenly
 from export.to_onnx import beside, number_by_place, scaling
 
 # Everything but the last sigmoid, whose 8 bits would be too coarse where the matte is soft. Clip,
@@ -64,7 +65,10 @@ def int8_from_onnx(
         with tempfile.TemporaryDirectory() as folder:
             ready = Path(folder) / "ready.onnx"
             quant_pre_process(network, ready, skip_symbolic_shape=True)
-            exact = scaling(onnx.load(ready).graph) if flavor.exact_scaling else ()
+            whole = onnx.load(ready)
+            round_evenly(whole.graph)
+            onnx.save(whole, ready)
+            exact = scaling(whole.graph) if flavor.exact_scaling else ()
             quantize_static(
                 ready,
                 part,
