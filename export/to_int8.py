@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from export.rounding import round_evenly
+from export.rounding import round_weights
 from export.to_onnx import beside, number_by_place, scaling
 
 # Everything but the last sigmoid, whose 8 bits would be too coarse where the matte is soft. Clip,
@@ -32,24 +32,22 @@ onnxruntime.set_default_logger_severity(3)
 class Flavor:
     """How an engine wants its eight bits."""
 
+    activations: QuantType
     options: dict[str, Any]
     exact_scaling: bool
+    in_pairs: bool
+    """Weights leave room for sums of two in 16 bits."""
 
 
-# Processors like all 256 steps for the range that there is. TensorRT takes only signed numbers
-# around zero and biases as they are; colors of 0-255 would have half of such a range, so they are
-# quantized when they are scaled.
-FOR_PROCESSORS = Flavor({"activation_type": QuantType.QUInt8}, exact_scaling=False)
+# Processors like all 256 steps for the range that there is; those without VNNI add in pairs.
+# TensorRT takes only signed numbers around zero and biases as they are; colors of 0-255 would have
+# half of such a range, so they are quantized when they are scaled.
+FOR_PROCESSORS = Flavor(QuantType.QUInt8, {}, exact_scaling=False, in_pairs=True)
 FOR_TENSORRT = Flavor(
-    {
-        "activation_type": QuantType.QInt8,
-        "extra_options": {
-            "ActivationSymmetric": True,
-            "WeightSymmetric": True,
-            "QuantizeBias": False,
-        },
-    },
+    QuantType.QInt8,
+    {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
     exact_scaling=True,
+    in_pairs=False,
 )
 
 
@@ -66,7 +64,7 @@ def int8_from_onnx(
             ready = Path(folder) / "ready.onnx"
             quant_pre_process(network, ready, skip_symbolic_shape=True)
             whole = onnx.load(ready)
-            round_evenly(whole.graph)
+            steps = round_weights(whole.graph, flavor.in_pairs)
             onnx.save(whole, ready)
             exact = scaling(whole.graph) if flavor.exact_scaling else ()
             quantize_static(
@@ -78,7 +76,8 @@ def int8_from_onnx(
                 weight_type=QuantType.QInt8,
                 op_types_to_quantize=QUANTIZED,
                 nodes_to_exclude=[node.name for node in exact],
-                **flavor.options,
+                activation_type=flavor.activations,
+                extra_options={**flavor.options, "TensorQuantOverrides": steps},
             )
         proto = onnx.load(part)
         del proto.graph.value_info[:]  # shapes of the size that the frames had

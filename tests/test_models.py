@@ -1,5 +1,8 @@
 """The shipped networks, run as the app runs them: what they promise on real pictures."""
 
+import os
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from stream.interfaces import Backend
 from stream.networks import SHIPPED, network_file
 
 HW = (160, 288)
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(params=[(name, precision) for name in SHIPPED for precision in ("fp32", "int8")])
@@ -64,3 +68,31 @@ def test_a_still_person_is_held(network, shared) -> None:
     moved, moved_then = (np.abs(b - a).mean() for a, b in ((first, second), (second, third)))
     assert moved_then < moved  # it settles
     assert ((first > 0.5) == (third > 0.5)).mean() > 0.96
+
+
+SHOWN = """
+import sys
+from pathlib import Path
+import numpy as np
+from stream.backends import open_backend
+backend = open_backend(Path(sys.argv[1]))
+h, w = backend.fit((160.0, 288.0))
+rows, columns = np.mgrid[:h, :w].astype(np.float32)
+waves = [np.sin(rows / a) + np.cos(columns / b) for a, b in ((9, 14), (5, 31), (3, 7))]
+image = np.stack(waves, axis=-1)[np.newaxis] * 60 + 128
+np.save(sys.argv[2], backend.infer(image, np.zeros((1, h, w, 1), np.float32)))
+"""
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_eight_bits_need_no_processor_of_the_last_years(name: str, tmp_path: Path) -> None:
+    """Without VNNI, products are added in 16 bits, two and two: they must not overflow."""
+    alphas = []
+    for limit in ({}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}):
+        words = [str(network_file(name, "int8")), str(tmp_path / "alpha.npy")]
+        subprocess.run(
+            [sys.executable, "-c", SHOWN, *words], check=True, env=os.environ | limit, cwd=ROOT
+        )
+        alphas.append(np.load(tmp_path / "alpha.npy"))
+    assert alphas[0].std() > 0.001
+    assert np.abs(alphas[0] - alphas[1]).mean() < 1e-4
