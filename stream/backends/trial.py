@@ -44,15 +44,17 @@ def probe(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """A picture (1, H, W, 3) with everything in it, and a matte (1, H, W, 1) before it.
 
-    Slopes, edges, noise, black and white; a disk with a soft edge. Another seed, other places.
+    Slopes, edges, noise, black and white, and before them something like a person, or networks for
+    people have little to say; a disk with a soft edge. Another seed, other places.
     """
     h, w = input_hw
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:h, 0:w] / max(h, w)
     waves = np.stack([np.sin(9 * x + 5 * y), np.cos(7 * y * x), x - y], axis=-1)
     picture = 127 + 90 * waves + rng.normal(0, 20, (h, w, 3))
-    picture[h // 4 : h // 2, w // 3 : w // 2] = (224, 172, 145)  # a patch of skin, hard edges
     middle = 0.5 - 0.2 * seed
+    picture[(np.hypot((y - 0.62) * 0.7, x - middle) < 0.24) & (y > 0.3)] = (40, 60, 120)
+    picture[np.hypot((y - 0.2) / 1.3, x - middle) < 0.09] = (224, 172, 145)
     previous = np.clip(3 - 12 * np.hypot(y - 0.4, x - middle), 0, 1)
     return (
         np.clip(picture, 0, 255).astype(np.float32)[None],
