@@ -10,7 +10,7 @@ from onnxruntime.quantization import QuantType
 
 _STEPS = 127  # on either side of zero, as quantization has them
 # Processors without VNNI multiply two channels' values, up to 255, by their weights and add the
-# two in 16 bits, where 255 * 128 is the most; and rounding may take each weight half a step up.
+# two in 16 bits, where 255 * 128 is the most; and rounding may take each weight nearly a step up.
 _STEPS_OF_PAIR = 126.5
 
 Weights = NDArray[np.float32]  # (C out, C in, H, W)

@@ -75,12 +75,9 @@ import sys
 from pathlib import Path
 import numpy as np
 from stream.backends import open_backend
+from stream.backends.trial import probe
 backend = open_backend(Path(sys.argv[1]))
-h, w = backend.fit((160.0, 288.0))
-rows, columns = np.mgrid[:h, :w].astype(np.float32)
-waves = [np.sin(rows / a) + np.cos(columns / b) for a, b in ((9, 14), (5, 31), (3, 7))]
-image = np.stack(waves, axis=-1)[np.newaxis] * 60 + 128
-np.save(sys.argv[2], backend.infer(image, np.zeros((1, h, w, 1), np.float32)))
+np.save(sys.argv[2], backend.infer(*probe(backend.fit((160.0, 288.0)))))
 """
 
 
