@@ -34,6 +34,8 @@ class Sample:
     """Compressed run-length masks in COCO's form, united when read."""
     unknown: tuple[dict, ...] = ()
     """Regions, in the same form, where nobody traced the people: crowds."""
+    traced_to: float = 1.0
+    """Share of the height, from the top, in which all there is of the people was traced."""
 
     def read(self) -> Example:
         """Decode the picture and its truth."""
@@ -47,6 +49,7 @@ class Sample:
                     f"{self.image} is {_size(image)}, but its mask "
                     f"{self.mask or 'in the annotations'} is {_size(plane)}: scale both together"
                 )
+        unknown[round(self.traced_to * len(unknown)) :] = 255
         return Example(image, mask, ~unknown | mask)
 
 
