@@ -146,6 +146,15 @@ def test_a_run_knows_what_its_network_came_from(finished, tmp_path):
     assert journal.origin(None) is None
 
 
+def test_who_goes_on_from_its_own_teacher_is_told_of_it_once(finished, tmp_path):
+    config, trained = finished
+    both = {"network": trained.network, "teacher": trained.network, "run": tmp_path / "run"}
+    journal.open_run(dataclasses.replace(config, **both), {})
+    record = json.loads((tmp_path / "run" / journal.CONFIG).read_text())
+    assert record["network_came_from"]["steps"] == 3
+    assert record["teacher_came_from"] == {"file": "network.keras"}
+
+
 def test_layers_without_a_namesake_start_anew(finished):
     config, trained = finished
     deeper = main.start(dataclasses.replace(config, network=trained.network, depth=1.0))

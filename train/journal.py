@@ -119,6 +119,8 @@ def open_run(config: TrainConfig, pictures: dict[str, int]) -> None:
     record = {"config": asked, **made_by, "stretches": stretches, "pictures": pictures}
     for role in ("network", "teacher"):
         record |= {f"{role}_came_from": origin(getattr(config, role))}
+    if config.teacher is not None and config.teacher == config.network:
+        record["teacher_came_from"] = {"file": config.teacher.name}  # told of once is enough
     write_json(record, config.run / CONFIG)
 
 
