@@ -54,7 +54,7 @@ def training(data: Path, hard_repeats: int) -> Collection:
         + empty,
         backgrounds=[sample.image for sample in empty],
         cutouts=_if_there(data / "cutouts", list_pictures),
-        traced=[sample for sample in people if sample.traced_to == 1],
+        traced=[sample for sample in people if sample.is_cut_out],
     )
 
 

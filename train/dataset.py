@@ -68,8 +68,7 @@ class Batches(keras.utils.PyDataset):
         """Sometimes move people to another room, or put somebody more into the picture."""
         config, example = self.config, sample.read()
         rooms, cutouts = self.collection.backgrounds, self.collection.cutouts
-        is_whole = sample.mask is not None and sample.traced_to == 1
-        if is_whole and rooms and rng.random() < config.onto_room:
+        if sample.is_cut_out and rooms and rng.random() < config.onto_room:
             example = onto_room(example, read_rgb(rooms[rng.integers(len(rooms))]), rng)
         empty = sample.mask is None and not sample.people
         if empty and cutouts and rng.random() < config.add_cutout:

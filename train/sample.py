@@ -37,6 +37,11 @@ class Sample:
     traced_to: float = 1.0
     """Share of the height, from the top, in which all there is of the people was traced."""
 
+    @property
+    def is_cut_out(self) -> bool:
+        """Whether a mask file has all of the people, so that they can be moved elsewhere."""
+        return self.mask is not None and self.traced_to == 1
+
     def read(self) -> Example:
         """Decode the picture and its truth."""
         image = read_rgb(self.image)
