@@ -7,11 +7,17 @@ from pathlib import Path
 
 import keras
 import onnx
-from onnx import helper
+from onnx import TensorProto, helper
 
 from export import ExportError
 
 OPSET = 18  # the newest that Keras's converter takes
+
+# What the converter makes of UpSampling2D's repeated pixels.
+REPEATING = (
+    *("Unsqueeze", "Tile", "Transpose", "Reshape"),
+    *("Unsqueeze", "Tile", "Reshape", "Transpose"),
+)
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +39,7 @@ def onnx_from_keras(network: Path, target: Path, size_hw: tuple[int, int]) -> No
             part, format="onnx", verbose=False, opset_version=OPSET, input_signature=[signature]
         )
         proto = onnx.load(part)
+        repeat_in_one(proto.graph)
         polish(proto)
         onnx.save(proto, part)
     log.info("%s: %d nodes, %d bytes", target, len(proto.graph.node), target.stat().st_size)
@@ -57,6 +64,37 @@ def open_keras(network: Path) -> keras.Model:
         return keras.models.load_model(network, compile=False)
     except (OSError, ValueError, KeyError) as error:
         raise ExportError(f"cannot open network {network}: {error}") from error
+
+
+def repeat_in_one(graph: onnx.GraphProto) -> None:
+    """Repeat pixels by one Resize, which engines run in 8 bits; the converter takes eight nodes."""
+    chains = [list(_chain(graph, node, len(REPEATING))) for node in graph.node]
+    for chain in chains:
+        if tuple(node.op_type for node in chain) != REPEATING:
+            continue
+        scales = f"{chain[-1].output[0]}_scales"
+        graph.initializer.append(helper.make_tensor(scales, TensorProto.FLOAT, [4], [1, 1, 2, 2]))
+        resize = helper.make_node(
+            "Resize",
+            [chain[0].input[0], "", scales],
+            chain[-1].output,
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+        chain[0].CopyFrom(resize)
+        for node in chain[1:]:
+            graph.node.remove(node)
+
+
+def _chain(graph: onnx.GraphProto, node: onnx.NodeProto, length: int) -> Iterator[onnx.NodeProto]:
+    """The node, and those that follow it as long as each has one reader."""
+    for _ in range(length):
+        yield node
+        readers = [each for each in graph.node if node.output[0] in each.input]
+        if len(readers) != 1:
+            return
+        node = readers[0]
 
 
 def polish(proto: onnx.ModelProto) -> None:

@@ -69,6 +69,15 @@ def test_names_do_not_depend_on_the_converters_numbering(exported):
     assert other.SerializeToString() == proto.SerializeToString()
 
 
+def test_each_doubling_of_pixels_is_one_node(network, exported):
+    layers = open_keras(network).layers
+    doublings = [layer for layer in layers if isinstance(layer, keras.layers.UpSampling2D)]
+    nodes = onnx.load(exported).graph.node
+    resizes = [node for node in nodes if node.op_type == "Resize"]
+    assert len(resizes) == len(doublings) > 0
+    assert not {"Tile", "Unsqueeze"} & {node.op_type for node in nodes}
+
+
 @pytest.mark.parametrize("shown_hw", [(1, 1), (9, 16), (16, 9), (3, 4), (1, 3)])
 def test_reshaped_it_still_computes_what_keras_computes(network, exported, shown_hw):
     backend = open_backend(exported)
