@@ -44,7 +44,7 @@ def test_its_person_is_a_person_to_the_network_and_the_room_is_not() -> None:
     assert alpha is not None
     alpha = refiner.refine(alpha, frame)
     assert 0.1 < (alpha > 0.5).mean() < 0.4
-    assert alpha[150, 320] == 1.0  # the face
+    assert alpha[150, 320] > 0.99  # the face
     assert (alpha[:, :100] == 0).mean() > 0.99 and (alpha[:150, 500:] == 0).mean() > 0.99
     hair = alpha[20:80, 240:400]
     assert ((hair > 0.1) & (hair < 0.9)).mean() > 0.01
