@@ -14,7 +14,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from export.rounding import round_weights
-from export.to_onnx import beside, number_by_place, scaling
+from export.to_onnx import beside, number_by_place, only_reader, scaling
 
 # Everything but the last sigmoid, whose 8 bits would be too coarse where the matte is soft. Clip,
 # Mul and Resize are among them because a tensor that goes back to floats between two 8-bit layers
@@ -96,10 +96,10 @@ def quantize_once(graph: onnx.GraphProto) -> None:
     source = {name: node for node in graph.node for name in node.output}
     for transpose in [node for node in graph.node if node.op_type == "Transpose"]:
         before = source.get(transpose.input[0])
-        again = _only_reader(graph, transpose.output[0], "QuantizeLinear")
+        again = _reader_of_kind(graph, transpose.output[0], "QuantizeLinear")
         if before is None or before.op_type != "DequantizeLinear" or again is None:
             continue
-        back = _only_reader(graph, again.output[0], "DequantizeLinear")
+        back = _reader_of_kind(graph, again.output[0], "DequantizeLinear")
         if back is None:
             continue
         graph.node.remove(again)
@@ -110,9 +110,9 @@ def quantize_once(graph: onnx.GraphProto) -> None:
             ]
 
 
-def _only_reader(graph: onnx.GraphProto, name: str, kind: str) -> onnx.NodeProto | None:
-    readers = [node for node in graph.node if name in node.input]
-    return readers[0] if len(readers) == 1 and readers[0].op_type == kind else None
+def _reader_of_kind(graph: onnx.GraphProto, name: str, kind: str) -> onnx.NodeProto | None:
+    reader = only_reader(graph, name)
+    return reader if reader is not None and reader.op_type == kind else None
 
 
 class _Reader(CalibrationDataReader):

@@ -89,12 +89,18 @@ def repeat_in_one(graph: onnx.GraphProto) -> None:
 
 def _chain(graph: onnx.GraphProto, node: onnx.NodeProto, length: int) -> Iterator[onnx.NodeProto]:
     """The node, and those that follow it as long as each has one reader."""
+    follower: onnx.NodeProto | None = node
     for _ in range(length):
-        yield node
-        readers = [each for each in graph.node if node.output[0] in each.input]
-        if len(readers) != 1:
+        if follower is None:
             return
-        node = readers[0]
+        yield follower
+        follower = only_reader(graph, follower.output[0])
+
+
+def only_reader(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
+    """The node that reads a tensor, where there is one and no more."""
+    readers = [node for node in graph.node if name in node.input]
+    return readers[0] if len(readers) == 1 else None
 
 
 def polish(proto: onnx.ModelProto) -> None:
