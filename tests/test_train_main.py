@@ -317,6 +317,10 @@ def test_nothing_to_learn_from_is_an_error(tmp_path):
         ({"average": 1.0}, "less than 1"),
         ({"onto_room": 1.5}, "must lie between 0 and 1"),
         ({"width": 0.5}, "width 1 only: give --imagenet=false"),
+        (
+            {"detector": Path("a"), "imagenet": False},
+            "frozen as ImageNet's are: leave --imagenet on",
+        ),
         ({"width": 0.0}, "width 0.0: must be above 0"),
         ({"learning_rate": -1e-3}, "learning_rate -0.001: must be above 0"),
         ({"learning_rate": float("nan")}, "learning_rate nan: must be above 0"),

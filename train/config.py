@@ -74,6 +74,10 @@ class TrainConfig:
     """Start the encoder from ImageNet weights (width 1 only), its norms frozen; =false starts it
     from chance."""
 
+    detector: Path | None = None
+    """Start the encoder from the backbone of this EfficientDet-Lite0 (.tflite with 8-bit weights),
+    which learned COCO's people; a network given as well lends the decoder only."""
+
     frozen_blocks: int = 0
     """Blocks of the encoder, from its first, that are not trained, the stem with them: the first
     five of a network tuned before can rest, and a step takes a quarter less time."""
@@ -175,5 +179,7 @@ class TrainConfig:
             raise TrainError(f"average {self.average}: must be at least 0 and less than 1")
         if self.imagenet and self.width != 1.0:
             raise TrainError("ImageNet weights fit width 1 only: give --imagenet=false")
+        if self.detector is not None and not self.imagenet:
+            raise TrainError("a detector's norms are frozen as ImageNet's are: leave --imagenet on")
         if not 0 < self.depth <= 1:
             raise TrainError(f"depth {self.depth}: must be above 0 and at most 1")

@@ -15,6 +15,7 @@ from train.average import plain, take_average
 from train.collection import Collection, census, training, validation
 from train.config import TrainConfig
 from train.dataset import Batches, Inputs
+from train.detector import load_detector, read_detector
 from train.distribute import building, fitting, on_one_device, share_norms
 from train.imagenet import lite0_file, load_encoder, read_state_dict
 from train.journal import (
@@ -111,6 +112,9 @@ def start(config: TrainConfig) -> keras.Model:
         freeze_encoder_norms(model)
     if config.network is not None:
         take_weights(model, config.network)
+    if config.detector is not None:  # over the network's encoder: its decoder alone goes on
+        load_encoder(model, read_state_dict(lite0_file()))
+        load_detector(model, read_detector(config.detector))
     freeze_blocks(model, config.frozen_blocks)
     if config.devices > 1:
         share_norms(model)
