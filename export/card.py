@@ -103,7 +103,8 @@ def _placeless(made: dict) -> dict:
 
 def _file_name(choice: str, value: object) -> object:
     """Of the networks that a run took, the name alone."""
-    return Path(str(value)).name if choice in ("network", "teacher") and value else value
+    taken = ("network", "teacher", "detector")
+    return Path(str(value)).name if choice in taken and value else value
 
 
 def _terms(collection: str) -> str:

@@ -136,6 +136,7 @@ def run(network, tmp_path) -> Path:
         cv2.imwrite(str(split / "masks" / "voc_person-1.png"), np.full((40, 60), 255, np.uint8))
     (folder / "network.keras").write_bytes(network.read_bytes())
     config = {"data": str(tmp_path / "data"), "run": str(folder), "steps": 200, "batch": 16}
+    config |= {"detector": str(tmp_path / "lite0.tflite")}
     record = {
         "config": config,
         "stretches": [{"from_step": 0, "planned_steps": 200, "commit": "abc"}],
@@ -176,7 +177,9 @@ def test_shipping_writes_network_and_card(run, tmp_path):
     card = json.loads((shipped.parent / "person.json").read_text())
     assert card["trained"]["hours"] == 1.0
     assert card["trained"]["stretches"][0]["commit"] == "abc"
-    assert card["trained"]["command"] == "python run.py train --data DATA --steps=200"
+    assert card["trained"]["command"] == (
+        "python run.py train --data DATA --steps=200 --detector=lite0.tflite"
+    )
     assert card["data"]["coco/train2017"]["pictures"] == 2
     assert "CC BY" in card["data"]["coco/train2017"]["terms"]
     assert card["data"]["people/train/friends"]["terms"] == UNSTATED
