@@ -31,7 +31,7 @@ from train.losses import matte_loss
 from train.optimizer import build_optimizer
 from train.score import Scores, score_groups
 from train.teacher import TaughtLoss, taught
-from train.unet import build_unet, freeze_blocks, freeze_encoder_norms
+from train.unet import ENCODER, build_unet, freeze_blocks, freeze_encoder_norms
 from train.unrolled import unrolled
 
 NETWORK = "network.keras"
@@ -110,11 +110,10 @@ def start(config: TrainConfig) -> keras.Model:
     if config.imagenet:
         load_encoder(model, read_state_dict(lite0_file()))
         freeze_encoder_norms(model)
-    if config.network is not None:
-        take_weights(model, config.network)
-    if config.detector is not None:  # over the network's encoder: its decoder alone goes on
-        load_encoder(model, read_state_dict(lite0_file()))
+    if config.detector is not None:
         load_detector(model, read_detector(config.detector))
+    if config.network is not None:
+        take_weights(model, config.network, but=ENCODER if config.detector else ())
     freeze_blocks(model, config.frozen_blocks)
     if config.devices > 1:
         share_norms(model)
@@ -156,19 +155,20 @@ def load_into(model: keras.Model, path: Path) -> None:
         raise TrainError(f"{path} is no checkpoint of this network: {error}") from error
 
 
-def take_weights(model: keras.Model, path: Path) -> None:
-    """Give layers the weights of their namesakes in another network. Raises TrainError."""
+def take_weights(model: keras.Model, path: Path, but: tuple[str, ...] = ()) -> None:
+    """Give layers, but those so named, their namesakes' weights in a network. Raises TrainError."""
     try:
         theirs = keras.models.load_model(path, compile=False)
     except (ValueError, OSError, KeyError) as error:
         raise TrainError(f"cannot start from {path}: {error}") from error
     namesakes = {layer.name: layer.get_weights() for layer in theirs.layers}
-    taken = [layer for layer in model.layers if layer.weights and _fits(layer, namesakes)]
+    asked = [layer for layer in model.layers if layer.weights and not layer.name.startswith(but)]
+    taken = [layer for layer in asked if _fits(layer, namesakes)]
     if not taken:
         raise TrainError(f"cannot start from {path}: none of its layers is one of this network's")
     for layer in taken:
         layer.set_weights(namesakes[layer.name])
-    fresh = [layer.name for layer in model.layers if layer.weights and layer not in taken]
+    fresh = [layer.name for layer in asked if layer not in taken]
     log.info("%d layers start from %s, these anew: %s", len(taken), path, fresh)
 
 

@@ -35,6 +35,7 @@ STAGES = (
     Stage(4, 5, 2, 6, 192),
 )
 DECODER = (128, 64, 24, 16)  # channels at H/16, H/8, H/4, H/2: pixels quadruple, so width shrinks
+ENCODER = ("stem_", "block")  # how the names of the encoder's layers begin
 
 Tensor: TypeAlias = keras.KerasTensor
 
@@ -59,7 +60,7 @@ def freeze_encoder_norms(model: keras.Model) -> None:
     (0.32 instead of 0.48 s at 192×192, two cores).
     """
     for layer in model.layers:
-        if layer.name.startswith(("stem_", "block")) and layer.name.endswith("_norm"):
+        if layer.name.startswith(ENCODER) and layer.name.endswith("_norm"):
             layer.trainable = False
 
 
