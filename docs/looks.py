@@ -3,7 +3,7 @@
     python docs/looks.py DATA [NETWORK]
 
 Needs requirements-train.txt. Scores every held-back still of DATA with one look, with two, and with
-two of which the second comes no closer.
+two of which the second comes no closer or steps no further back.
 """
 
 import sys
@@ -25,12 +25,13 @@ from stream.sources.pictures import read_picture
 from train.collection import COMPOSITE, validation
 from train.metrics import scores
 
-# With 0, no window is small enough to be looked at alone.
-CLOSER = second_look._MOST
+# With 0, no window is small enough to be looked at alone; filled by 1, nothing gets smaller.
+CLOSER, FURTHER = second_look._MOST, second_look._FILL
 WAYS = {
-    "one": (Segmenter, CLOSER),
-    "mirrored": (TwiceSegmenter, 0.0),
-    "mirrored and closer": (TwiceSegmenter, CLOSER),
+    "one": (Segmenter, CLOSER, FURTHER),
+    "mirrored": (TwiceSegmenter, 0.0, 1.0),
+    "mirrored and closer": (TwiceSegmenter, CLOSER, 1.0),
+    "mirrored, closer or further": (TwiceSegmenter, CLOSER, FURTHER),
 }
 
 
@@ -44,8 +45,8 @@ def main(data: Path, network: str = "default") -> None:
         for sample in group:
             frame = read_picture(sample.image).frame
             _, mask, weight = sample.read()
-            for way, (kind, most) in WAYS.items():
-                second_look._MOST = most
+            for way, (kind, most, fill) in WAYS.items():
+                second_look._MOST, second_look._FILL = most, fill
                 segmenter = kind(backend)
                 segmenter.segment(frame)  # warm-up: its shape may be new to the engine
                 segmenter.forget()

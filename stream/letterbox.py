@@ -22,9 +22,11 @@ class Letterbox:
     content_hw: tuple[int, int]
 
     @classmethod
-    def fit(cls, display_hw: tuple[float, float], input_hw: tuple[int, int]) -> Letterbox:
-        """The largest place of the picture's aspect inside `input_hw`."""
-        scale = min(input_hw[0] / display_hw[0], input_hw[1] / display_hw[1])
+    def fit(
+        cls, display_hw: tuple[float, float], input_hw: tuple[int, int], fill: float = 1.0
+    ) -> Letterbox:
+        """The largest place of the picture's aspect inside `input_hw`, its sides times `fill`."""
+        scale = fill * min(input_hw[0] / display_hw[0], input_hw[1] / display_hw[1])
         h, w = (max(1, round(side * scale)) for side in display_hw)
         return cls(input_hw, (h, w))
 

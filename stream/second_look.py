@@ -18,14 +18,15 @@ _SPECK = 20  # pixels of the matte; so few are nobody
 _MARGIN = 0.15  # of the people's height and width, on each side: what is beside them tells much
 _MOST = 0.9  # of the picture's height and width; a window of more shows hardly more detail
 _LEAST = 0.25  # of them; in less of most pictures there is nothing more to be seen
+_FILL = 0.7  # of the input's sides: half the pixels, where people leave no room to come closer
 
 
 class TwiceSegmenter(Segmenter):
     """For pictures that have nothing to do with each other: the mean of two looks at each.
 
     The second is at the mirror image, as networks are seldom wrong in the same way about both
-    (Simonyan and Zisserman 2014, arXiv:1409.1556, section 3.2), and comes closer where people
-    leave room around them.
+    (Simonyan and Zisserman 2014, arXiv:1409.1556, section 3.2). It comes closer where people leave
+    room around them, and else steps back: those who fill a picture are whole from further away.
     """
 
     def segment(self, frame: Frame) -> Alpha | None:
@@ -36,9 +37,10 @@ class TwiceSegmenter(Segmenter):
             return None
         window = Window.around_people(far, frame.size_hw)
         self.forget()
-        near = super().segment(window.mirrored_part(frame))
-        assert near is not None, "a part of a picture is one"
-        return window.mean(far, np.ascontiguousarray(near[:, ::-1]), frame.size_hw)
+        second = self._look(
+            window.mirrored_part(frame), _FILL if window.hw == frame.size_hw else 1.0
+        )
+        return window.mean(far, np.ascontiguousarray(second[:, ::-1]), frame.size_hw)
 
 
 @dataclass(frozen=True)
@@ -84,20 +86,21 @@ class Window:
         aspect = frame.pixel_aspect * Fraction(whole_w * h, whole_h * w)
         return replace(frame, planes=planes, pixel_aspect=aspect)
 
-    def mean(self, far: Alpha, near: Alpha, size_hw: tuple[int, int]) -> Alpha:
-        """`far` shows a picture of `size_hw`, `near` this window as large: the picture's mean.
+    def mean(self, far: Alpha, second: Alpha, size_hw: tuple[int, int]) -> Alpha:
+        """`far` shows a picture of `size_hw`, `second` this window: the picture's mean.
 
-        Its size is that at which all of `near` can be seen, at most the picture's own.
+        Its size is that at which all of a window as large as `far` can be seen, at most the
+        picture's own.
         """
         whole_hw, own_hw, far_hw = (np.array(hw) for hw in (size_hw, self.hw, far.shape))
         canvas_hw = np.minimum(far_hw * whole_hw / own_hw, np.maximum(far_hw, whole_hw))
         canvas_hw = np.rint(canvas_hw).astype(int)
         step = canvas_hw / whole_hw  # canvas pixels per pixel of the picture
         first = np.array([self.rows.start, self.columns.start]) * step
-        zoom = own_hw * step / far_hw
+        zoom = own_hw * step / second.shape
         # Pixel centers lie at half steps.
         place = np.column_stack([np.diag(zoom[::-1]), (first + zoom / 2 - 0.5)[::-1]])
-        moved = cv2.warpAffine(near, place, canvas_hw[::-1], borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.warpAffine(second, place, canvas_hw[::-1], borderMode=cv2.BORDER_REPLICATE)
         both = sized(far, tuple(canvas_hw)).copy()
         (top, left), (bottom, right) = np.rint([first, first + own_hw * step]).astype(int)
         inside = both[top:bottom, left:right]

@@ -42,8 +42,16 @@ class Segmenter:
         if frame.stand_in is not None:
             self.forget()
             return None
+        return self._look(frame)
+
+    def forget(self) -> None:
+        """Treat the next frame as the first: it does not follow the last one."""
+        self._previous = None
+
+    def _look(self, frame: Frame, fill: float = 1.0) -> Alpha:
+        """The alpha of a frame shown so large that it takes `fill` of the input's sides."""
         shown_hw = display_hw(frame)
-        letterbox = Letterbox.fit(shown_hw, self._backend.fit(shown_hw))
+        letterbox = Letterbox.fit(shown_hw, self._backend.fit(shown_hw), fill)
         image = letterbox.pad(rgb_of(frame, letterbox.content_hw) * np.float32(255))  # (H, W, 3)
         alpha = self._backend.infer(image[np.newaxis], self._remembered(image))  # (1, H, W, 1)
         if not np.isfinite(alpha).all():
@@ -51,10 +59,6 @@ class Segmenter:
             raise StreamError("the network answers what is no number: try another --network")
         self._previous = alpha.copy()
         return letterbox.crop(self._previous[0, :, :, 0])
-
-    def forget(self) -> None:
-        """Treat the next frame as the first: it does not follow the last one."""
-        self._previous = None
 
     def _remembered(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """The matte before, zeros if there is none that this image follows."""

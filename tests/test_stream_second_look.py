@@ -1,4 +1,4 @@
-"""The second look at stills: in the right place, closer, and alike for a mirror image."""
+"""The second look at stills: in the right place, mirrored, closer or from further away."""
 
 from __future__ import annotations
 
@@ -114,15 +114,26 @@ def test_both_looks_are_of_one_shape(make_frame) -> None:
         assert not np.array_equal(far, near[:, :, ::-1])  # it came closer
 
 
-def test_a_mirror_image_gets_the_mirrored_matte(make_frame) -> None:
-    picture = lit((64, 96), (10, 60, 4, 80))
-    mattes = [
-        TwiceSegmenter(LeansLeft()).segment(frame_of(make_frame, np.ascontiguousarray(each)))
-        for each in (picture, picture[:, ::-1])
-    ]
-    assert mattes[0] is not None and mattes[1] is not None
-    assert mattes[0][30, 10:70].max() < 0.6  # it does lean
-    assert mattes[0] == pytest.approx(mattes[1][:, ::-1], abs=1e-6)
+def test_who_fills_the_picture_is_seen_mirrored_from_further_away(make_frame) -> None:
+    backend = Bright()
+    picture = lit((96, 96), (0, 96, 0, 48))
+    picture[picture == 0] = 60
+    TwiceSegmenter(backend).segment(frame_of(make_frame, picture))
+    far, further = (shown[0].mean(-1) for shown in backend.shown)
+    assert far.shape == further.shape
+    assert (far == 255).mean() == pytest.approx(1 / 2, abs=0.02)
+    assert (further == 255).mean() == pytest.approx(1 / 4, abs=0.02)
+    assert np.nonzero(further == 255)[1].mean() > further.shape[1] / 2
+    assert np.all(further[[0, -1]] == 127)  # the network's nothing
+
+
+def test_what_leans_to_one_side_is_balanced(make_frame) -> None:
+    frame = make_frame("gbrp", (64, 96), fill=(255,) * 3)
+    once, twice = (kind(LeansLeft()).segment(frame) for kind in (Segmenter, TwiceSegmenter))
+    assert once is not None and twice is not None
+    assert np.ptp(once) > 0.95
+    assert np.ptp(twice) < 0.2
+    assert twice.mean() == pytest.approx(0.5, abs=0.01)
 
 
 @pytest.mark.parametrize("value", [0, 90, 255])
