@@ -17,13 +17,13 @@ Weights = NDArray[np.float32]  # (C out, C in, H, W)
 Overrides = dict[str, list[dict[str, Any]]]  # of ONNX Runtime's quantization, by weights' name
 
 
-def round_weights(graph: onnx.GraphProto, in_pairs: bool) -> Overrides:
+def round_weights(graph: onnx.GraphProto) -> Overrides:
     """Bring kernels larger than 1×1 to their 8 bits; the steps of all convolutions' weights.
 
     Rounded each for itself, the errors of a kernel add up, and neighbors in a picture are alike:
     what remains acts like light added or taken away. Here each kernel keeps its sum. From SQuant
-    (Guo et al. 2022, arXiv:2202.07471), its part for kernels. With `in_pairs`, steps are wide
-    enough for processors that add in pairs.
+    (Guo et al. 2022, arXiv:2202.07471), its part for kernels. Steps are wide enough for processors
+    that add in pairs.
     """
     weights = {each.name: each for each in graph.initializer}
     overrides: Overrides = {}
@@ -32,7 +32,7 @@ def round_weights(graph: onnx.GraphProto, in_pairs: bool) -> Overrides:
             continue
         proto = weights[node.input[1]]
         weight = numpy_helper.to_array(proto)
-        steps = steps_of(weight, in_pairs)
+        steps = steps_of(weight)
         if weight.shape[2:] != (1, 1):
             step = np.repeat(steps, weight.shape[1])[:, np.newaxis]  # of each kernel
             even = evenly(weight.reshape(len(step), -1) / step) * step
@@ -45,10 +45,10 @@ def round_weights(graph: onnx.GraphProto, in_pairs: bool) -> Overrides:
     return overrides
 
 
-def steps_of(weight: Weights, in_pairs: bool) -> NDArray[np.float32]:
+def steps_of(weight: Weights) -> NDArray[np.float32]:
     """How wide a step is, for each channel that comes out."""
     widest = np.abs(weight).max(axis=(1, 2, 3)) / _STEPS
-    if in_pairs and weight.shape[1] > 1:
+    if weight.shape[1] > 1:
         filled = np.pad(weight, ((0, 0), (0, weight.shape[1] % 2), (0, 0), (0, 0)))
         for side in (filled, -filled):
             same = np.maximum(side, 0)  # what has another sign takes away

@@ -35,19 +35,16 @@ class Flavor:
     activations: QuantType
     options: dict[str, Any]
     exact_scaling: bool
-    in_pairs: bool
-    """Weights leave room for sums of two in 16 bits."""
 
 
-# Processors like all 256 steps for the range that there is; those without VNNI add in pairs.
-# TensorRT takes only signed numbers around zero and biases as they are; colors of 0-255 would have
-# half of such a range, so they are quantized when they are scaled.
-FOR_PROCESSORS = Flavor(QuantType.QUInt8, {}, exact_scaling=False, in_pairs=True)
+# Processors like all 256 steps for the range that there is. TensorRT takes only signed numbers
+# around zero and biases as they are; colors of 0-255 would have half of such a range, so they are
+# quantized when they are scaled.
+FOR_PROCESSORS = Flavor(QuantType.QUInt8, {}, exact_scaling=False)
 FOR_TENSORRT = Flavor(
     QuantType.QInt8,
     {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
     exact_scaling=True,
-    in_pairs=False,
 )
 
 
@@ -64,7 +61,7 @@ def int8_from_onnx(
             ready = Path(folder) / "ready.onnx"
             quant_pre_process(network, ready, skip_symbolic_shape=True)
             whole = onnx.load(ready)
-            steps = round_weights(whole.graph, flavor.in_pairs)
+            steps = round_weights(whole.graph)
             onnx.save(whole, ready)
             exact = scaling(whole.graph) if flavor.exact_scaling else ()
             quantize_static(

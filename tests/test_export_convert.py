@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +25,8 @@ from export.to_fp16 import fp16_from_onnx
 from export.to_int8 import FOR_TENSORRT, int8_from_onnx
 from stream.backends import BackendUnavailable, open_backend
 from stream.backends.nvidia import GpuCard, has_driver
-from stream.backends.trial import probe
+from stream.backends.trial import MOST_APART, probe
+from stream.networks import MODELS
 
 # Keras's converter looks for a name that NumPy no longer has.
 pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")
@@ -90,6 +94,33 @@ def test_signed_eight_bits_have_no_zero_points_and_exact_colors(signed) -> None:
         zero = values[node.input[2]]
         assert zero.dtype == np.int8 and not zero.any()
     assert next(node for node in graph.node if "image" in node.input).op_type == "Mul"
+
+
+COMPARED = """
+import sys
+from pathlib import Path
+import numpy as np
+from export.ort import OnnxRuntime
+from stream.backends import open_backend
+from stream.backends.trial import probe
+app, other = (opened(Path(sys.argv[1])) for opened in (open_backend, OnnxRuntime))
+size_hw = other.fit((9, 16))
+assert app.fit(size_hw) == size_hw
+for shown in (probe(size_hw, seed) for seed in range(4)):
+    print(np.abs(app.infer(*shown) - other.infer(*shown)).mean())
+"""
+
+
+@pytest.mark.parametrize("name", ["person", "person-small"])
+def test_the_app_computes_signed_eight_bits_as_onnx_runtime_does(tmp_path, name) -> None:
+    fp32, target = MODELS / f"{name}.onnx", tmp_path / f"{name}.int8.onnx"
+    shown = [probe(OnnxRuntime(fp32).fit((9, 16)), seed) for seed in range(4)]
+    seen = [dict(zip(("image", "previous"), each, strict=True)) for each in shown]
+    int8_from_onnx(fp32, target, seen, FOR_TENSORRT)
+    for limit in ({}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}):  # without VNNI: sums of two in 16 bits
+        words = [sys.executable, "-c", COMPARED, str(target)]
+        told = subprocess.check_output(words, env=os.environ | limit, cwd=MODELS.parent, text=True)
+        assert max(map(float, told.split())) < MOST_APART / 2
 
 
 @pytest.mark.parametrize("kind", ["fp16", "signed"])

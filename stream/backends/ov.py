@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 # where the package cannot be imported, which None says. Import openvino through this file only.
 cast(dict[str, Any], sys.modules)["openvino_telemetry"] = None
 import openvino  # noqa: E402 - after the line above
+from openvino import opset13 as ops  # noqa: E402
 
 from stream import StreamError  # noqa: E402
 from stream.letterbox import suited_hw  # noqa: E402
 
 _SHAPES_KEPT = 8  # a folder of pictures has few shapes; each compiled one takes some 50 MB
+_ZERO = 128  # where unsigned 8 bits have it
 
 
 class OpenVino:
@@ -30,6 +32,7 @@ class OpenVino:
         self._core = openvino.Core()
         try:
             self._model = self._core.read_model(network)
+            count_from_zero(self._model)
             _, h, w, _ = self._model.input("image").shape
             self._own_hw, self._area = (h, w), area or h * w
             names = [name for value in self._model.inputs for name in value.names]
@@ -94,3 +97,34 @@ class OpenVino:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         words = lines[-1] if lines else type(error).__name__
         return StreamError(f"cannot run the network {self._network}: {words}")
+
+
+def count_from_zero(model: openvino.Model) -> None:
+    """Let what lies between layers in signed 8 bits, as TensorRT wants it, be unsigned, around 128.
+
+    The numbers are the same, but OpenVINO 2026.4 computes the signed ones wrongly: `person`'s alpha
+    is 0.016 from what ONNX Runtime makes of the same file, on average, and 0.003 so.
+    """
+    for quantize in model.get_ordered_ops():
+        if quantize.get_type_name() != "FakeQuantize":
+            continue
+        signed = _reader(quantize, "Convert")
+        floats = _reader(signed, "Convert")
+        less = _reader(floats, "Subtract")
+        if signed is None or floats is None or less is None:
+            continue
+        if signed.get_element_type() != openvino.Type.i8:
+            continue
+        for place in (3, 4):  # the least and the largest step
+            step = quantize.input_value(place).get_node().data
+            quantize.input(place).replace_source_output(ops.constant(step + _ZERO).output(0))
+        floats.input(0).replace_source_output(ops.convert(quantize, "u8").output(0))
+        zero = ops.convert(ops.constant(np.array(_ZERO, np.uint8)), "f32")
+        less.input(1).replace_source_output(ops.add(less.input_value(1), zero).output(0))
+
+
+def _reader(node: openvino.Node | None, kind: str) -> openvino.Node | None:
+    """The one node, of this kind, that takes what a node gives; None where it is not so."""
+    readers = node.output(0).get_target_inputs() if node is not None else ()
+    nodes = [each.get_node() for each in readers]
+    return nodes[0] if len(nodes) == 1 and nodes[0].get_type_name() == kind else None
