@@ -125,6 +125,14 @@ def test_augment_makes_squares_and_follows_the_seed(example):
             np.testing.assert_array_equal(plane, same)
 
 
+def test_a_share_of_nothing_is_the_whole_picture_or_its_mirror_image(example):
+    boxed = augment.letterboxed(example, SIZE)
+    rngs = [np.random.default_rng(seed) for seed in SEEDS]
+    images = [augment.augment(example, SIZE, rng, 0.0).image for rng in rngs]
+    seen = {image.tobytes() for image in images}
+    assert seen == {boxed.image.tobytes(), boxed.image[:, ::-1].tobytes()}
+
+
 def test_what_lies_over_people_is_not_part_of_them():
     image = np.full((80, 100, 3), 50, np.uint8)
     mask = np.zeros((80, 100), np.uint8)

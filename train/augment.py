@@ -14,12 +14,16 @@ from train.letterbox import PADDING, letterbox
 from train.sample import Example
 
 
-def augment(example: Example, size: int, rng: Generator) -> Example:
-    """Frame the example as a (size, size) square and disturb it as webcams do."""
-    example = letterboxed(example, size) if rng.random() < 0.3 else crop(example, size, rng)
+def augment(example: Example, size: int, rng: Generator, share: float = 1.0) -> Example:
+    """Frame the example as a (size, size) square and disturb it as webcams do.
+
+    `share` scales the chance of everything but the mirror: with 0 it is the picture as it is.
+    """
+    is_whole = rng.random() < 1 - 0.7 * share
+    example = letterboxed(example, size) if is_whole else crop(example, size, rng)
     if rng.random() < 0.5:
         example = flip(example)
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 * share:
         example = rotate(example, rng)
     for chance, disturb in (
         (0.7, color),
@@ -30,7 +34,7 @@ def augment(example: Example, size: int, rng: Generator) -> Example:
         (0.2, jpeg),
         (0.03, gray),
     ):
-        if rng.random() < chance:
+        if rng.random() < chance * share:
             example = example._replace(image=disturb(example.image, rng))
     return example
 

@@ -23,7 +23,7 @@ COUNTS = (
 )
 RATES = ("learning_rate", "width")
 FROM_ZERO = ("seed", "encoder_rate", "weight_decay", "frozen_blocks")
-SHARES = ("onto_room", "add_cutout", "add_person", "occlude", "teacher_weight")
+SHARES = ("onto_room", "add_cutout", "add_person", "occlude", "augment", "teacher_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +126,11 @@ class TrainConfig:
 
     occlude: float = 0.12
     """Chance that a part of a picture without people is laid over people."""
+
+    augment: float = 1.0
+    """Factor on the chance that a picture is cropped, tilted, or spoiled as by a poor camera: a
+    network that has learned with all of it gains from an end with less, nearer to what it will
+    see."""
 
     workers: int = 2
     """Threads or processes that prepare batches."""

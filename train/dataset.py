@@ -55,7 +55,8 @@ class Batches(keras.utils.PyDataset):
         epoch, index = divmod(number, len(samples))
         order = default_rng((self.config.seed, epoch)).permutation(len(samples))
         rng = default_rng((self.config.seed, epoch, index))
-        return augment(self._staged(samples[order[index]], rng), self.config.size, rng)
+        staged = self._staged(samples[order[index]], rng)
+        return augment(staged, self.config.size, rng, self.config.augment)
 
     def _mattes_before(self, examples: list[Example], first: int) -> list[Plane]:
         """For each example the matte of the frame before; sometimes it is its neighbor's."""
